@@ -1,0 +1,207 @@
+"""The Tersoff bond-order potential, as in LAMMPS ``pair_style tersoff``.
+
+E = sum_i U_i,  U_i = 1/2 sum_j f_C(r_ij) [A exp(-l1 r_ij) - b_ij B exp(-l2 r_ij)]
+b_ij = (1 + (beta zeta_ij)^n)^(-1/2n)
+zeta_ij = sum_{k != j} f_C(r_ik) g(theta_ijk) exp[(l3 (r_ij - r_ik))^m]
+g = gamma (1 + c^2/d^2 - c^2 / (d^2 + (cos theta - cos theta0)^2))
+f_C = 1 below R - D, 1/2 - 1/2 sin(pi (r - R) / 2D) within, 0 beyond R + D.
+
+A, B, l1, l2, n, beta and the pair's R, D belong to the entry (i, j, j); everything in zeta, the cutoff of r_ik
+included, to the entry (i, j, k). Sources: Tersoff, Phys. Rev. B 37, 6991 (1988) and 39, 5566 (1989); the LAMMPS
+documentation of pair_style tersoff. The cutoff function is only C1: its curvature jumps at R - D and R + D.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ldmd.errors import InputError
+from ldmd.potentials.base import SiteEnergies
+from ldmd.structures import NeighbourGraph
+
+COLUMNS = ("m", "gamma", "lambda3", "c", "d", "costheta0", "n", "beta", "lambda2", "B", "R", "D", "lambda1", "A")
+ENTRY = 3 + len(COLUMNS)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TersoffParameters:
+    """Parameters gathered for a graph: pairs as (M, N), triplets as (j, k, N) with axes of length 1 where constant."""
+
+    A: jax.Array
+    B: jax.Array
+    lambda1: jax.Array
+    lambda2: jax.Array
+    n: jax.Array
+    beta: jax.Array
+    R: jax.Array
+    D: jax.Array
+    triplet_R: jax.Array
+    triplet_D: jax.Array
+    gamma: jax.Array
+    c2: jax.Array
+    d2: jax.Array
+    costheta0: jax.Array
+    lambda3: jax.Array
+    m: jax.Array
+    radial: bool = dataclasses.field(metadata={"static": True})
+
+
+@dataclasses.dataclass(frozen=True)
+class Tersoff:
+    """A Tersoff potential for the species of its parameter file."""
+
+    species: tuple[str, ...]
+    table: np.ndarray
+    """(S, S, S, 14) in the order of ``COLUMNS``: eV, 1/Angstrom, Angstrom; other numbers are pure."""
+
+    @property
+    def site_energies(self) -> SiteEnergies:
+        """The pure function of edges and parameters."""
+        return tersoff_site_energies
+
+    @functools.cached_property
+    def switching(self) -> np.ndarray:
+        """Inner and outer radius per pair, (S, S, 2) Angstrom; the widest of a pair's triplets decides."""
+        size = len(self.species)
+        radius, half = self._column("R"), self._column("D")
+        inner, outer = np.empty((size, size)), np.empty((size, size))
+        for a in range(size):
+            for b in range(size):
+                inner[a, b] = (radius - half)[a, :, b].min()
+                outer[a, b] = (radius + half)[a, :, b].max()
+        outer = np.maximum(outer, outer.T)  # the graph keeps both directions of an edge or none
+        return np.stack([np.minimum(inner, inner.T), outer], axis=-1)
+
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the species and the table."""
+        return hashlib.sha256(repr(self.species).encode() + np.ascontiguousarray(self.table).tobytes()).digest()
+
+    def parameters(self, graph: NeighbourGraph) -> TersoffParameters:
+        """Gather the table for the edges (i, j, j) and triplets (i, j, k) of a graph."""
+        centre = np.asarray(graph.kinds)
+        other = centre[np.asarray(graph.neighbours)]
+
+        def pair(name: str) -> jax.Array:
+            return jnp.asarray(self._column(name)[centre[None, :], other, other])
+
+        def triplet(values: np.ndarray) -> jax.Array:
+            return jnp.asarray(_gather_triplets(values, centre, other))
+
+        lambda3 = self._column("lambda3")
+        return TersoffParameters(
+            *(pair(name) for name in ("A", "B", "lambda1", "lambda2", "n", "beta", "R", "D")),
+            triplet_R=triplet(self._column("R")),
+            triplet_D=triplet(self._column("D")),
+            gamma=triplet(self._column("gamma")),
+            c2=triplet(self._column("c") ** 2),
+            d2=triplet(self._column("d") ** 2),
+            costheta0=triplet(self._column("costheta0")),
+            lambda3=triplet(lambda3),
+            m=triplet(self._column("m")),
+            radial=bool(np.any(lambda3 != 0.0)),
+        )
+
+    def _column(self, name: str) -> np.ndarray:
+        return self.table[..., COLUMNS.index(name)]
+
+
+def _gather_triplets(values: np.ndarray, centre: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """values[i, j, k] for all triplets, (j, k, N); axes on which the table does not depend are kept at length 1."""
+    size = values.shape[0]
+    j = other[:, None, :] if np.ptp(values, axis=1).any() else np.zeros((1, 1, 1), dtype=int)
+    k = other[None, :, :] if np.ptp(values, axis=2).any() else np.zeros((1, 1, 1), dtype=int)
+    assert size == values.shape[2]
+    return values[centre[None, None, :], j, k]
+
+
+def _switch(distance: jax.Array, centre: jax.Array, half: jax.Array) -> jax.Array:
+    """f_C(r); exactly 1 and 0 outside the switching region."""
+    x = jnp.clip((distance - centre) / half, -1.0, 1.0)
+    return 0.5 - 0.5 * jnp.sin(0.5 * jnp.pi * x)
+
+
+def tersoff_site_energies(edges: jax.Array, p: TersoffParameters) -> jax.Array:
+    """Site energies (N,) in eV of edges (3, M, N) in Angstrom."""
+    distance = jnp.sqrt(jnp.sum(edges**2, axis=0))
+    unit = edges / distance
+    repulsion = p.A * jnp.exp(-p.lambda1 * distance)
+    attraction = p.B * jnp.exp(-p.lambda2 * distance)
+    order = _bond_order(_zeta(unit, distance, p), p)
+    return 0.5 * jnp.sum(_switch(distance, p.R, p.D) * (repulsion - order * attraction), axis=0)
+
+
+def _zeta(unit: jax.Array, distance: jax.Array, p: TersoffParameters) -> jax.Array:
+    """zeta_ij, (M, N): a sum over the k axis of (j, k, N) arrays, with k = j left out."""
+    slots = distance.shape[0]
+    cosine = sum(unit[a, :, None, :] * unit[a, None, :, :] for a in range(3))
+    angular = p.gamma * (1.0 + p.c2 / p.d2 - p.c2 / (p.d2 + (cosine - p.costheta0) ** 2))
+    weight = _switch(distance[None, :, :], p.triplet_R, p.triplet_D)
+    if p.radial:
+        difference = p.lambda3 * (distance[:, None, :] - distance[None, :, :])
+        exponent = jnp.where(p.m == 3.0, difference**3, difference)
+        weight = weight * jnp.exp(jnp.minimum(exponent, 69.0776))
+    others = 1.0 - jnp.eye(slots)[:, :, None]
+    return jnp.sum(others * weight * angular, axis=1)
+
+
+def _bond_order(zeta: jax.Array, p: TersoffParameters) -> jax.Array:
+    """b_ij; 1 where zeta vanishes, with a second ``where`` inside so that the gradient there is 0 and not NaN."""
+    some = zeta > 0.0
+    safe = jnp.where(some, p.beta * zeta, 1.0)
+    return jnp.where(some, (1.0 + safe**p.n) ** (-0.5 / p.n), 1.0)
+
+
+def read_tersoff(path: Path) -> Tersoff:
+    """Read a LAMMPS ``.tersoff`` file: every ordered triplet of its species must have an entry.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing, an entry is incomplete or not a number, or a triplet is absent.
+    """
+    if not path.is_file():
+        raise InputError("potential.parameters", path, "no such file; give a LAMMPS .tersoff file of the case folder")
+    words = [w for line in path.read_text(encoding="utf-8", errors="replace").splitlines() for w in line.split("#")[0].split()]
+    if not words or len(words) % ENTRY:
+        raise InputError("potential.parameters", path, f"{len(words)} words; each entry has {ENTRY} (3 symbols, 14 numbers)")
+    entries: dict[tuple[str, str, str], np.ndarray] = {}
+    for start in range(0, len(words), ENTRY):
+        key = (words[start], words[start + 1], words[start + 2])
+        entries[key] = _numbers(path, key, words[start + 3 : start + ENTRY])
+    species = tuple(dict.fromkeys(key[0] for key in entries))
+    table = np.empty((len(species),) * 3 + (len(COLUMNS),))
+    for index in np.ndindex(*table.shape[:3]):
+        key = (species[index[0]], species[index[1]], species[index[2]])
+        if key not in entries:
+            raise InputError("potential.parameters", path, f"no entry for the triplet {' '.join(key)}; add it")
+        table[index] = entries[key]
+    _require_physical(path, species, table)
+    return Tersoff(species, table)
+
+
+def _numbers(path: Path, key: tuple[str, str, str], words: list[str]) -> np.ndarray:
+    try:
+        numbers = np.array([float(word) for word in words])
+    except ValueError as error:
+        raise InputError("potential.parameters", path, f"entry {' '.join(key)}: {error}") from error
+    if not np.isfinite(numbers).all():
+        raise InputError("potential.parameters", path, f"entry {' '.join(key)} holds a number that is not finite")
+    return numbers
+
+
+def _require_physical(path: Path, species: tuple[str, ...], table: np.ndarray) -> None:
+    for a, b, c in np.ndindex(*table.shape[:3]):
+        entry = dict(zip(COLUMNS, table[a, b, c], strict=True))
+        name = f"entry {species[a]} {species[b]} {species[c]}"
+        if not (entry["D"] > 0.0 and entry["R"] > entry["D"] and entry["d"] != 0.0 and entry["m"] in (1.0, 3.0)):
+            raise InputError("potential.parameters", path, f"{name}: needs 0 < D < R, d != 0 and m = 1 or 3")
+        if b == c and not entry["n"] > 0.0:
+            raise InputError("potential.parameters", path, f"{name}: a pair entry needs n > 0")
