@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import math
 from pathlib import Path
 
 import jax
@@ -28,6 +29,7 @@ from ldmd.structures import NeighbourGraph
 
 COLUMNS = ("m", "gamma", "lambda3", "c", "d", "costheta0", "n", "beta", "lambda2", "B", "R", "D", "lambda1", "A")
 ENTRY = 3 + len(COLUMNS)
+SINE_SERIES = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11))
 
 
 @jax.tree_util.register_dataclass
@@ -123,9 +125,17 @@ def _gather_triplets(values: np.ndarray, centre: np.ndarray, other: np.ndarray) 
 
 
 def _switch(distance: jax.Array, centre: jax.Array, half: jax.Array) -> jax.Array:
-    """f_C(r); exactly 1 and 0 outside the switching region."""
-    x = jnp.clip((distance - centre) / half, -1.0, 1.0)
-    return 0.5 - 0.5 * jnp.sin(0.5 * jnp.pi * x)
+    """f_C(r); 1 and 0 outside the switching region to within round-off."""
+    return 0.5 - 0.5 * _sine(0.5 * jnp.pi * jnp.clip((distance - centre) / half, -1.0, 1.0))
+
+
+def _sine(x: jax.Array) -> jax.Array:
+    """sin(x) for |x| <= pi/2 by its Taylor series, truncated below 2e-18: unlike the library call it vectorises."""
+    square = x * x
+    total = jnp.full_like(x, SINE_SERIES[-1])
+    for coefficient in SINE_SERIES[-2::-1]:
+        total = total * square + coefficient
+    return total * x
 
 
 def tersoff_site_energies(edges: jax.Array, p: TersoffParameters) -> jax.Array:
@@ -153,10 +163,14 @@ def _zeta(unit: jax.Array, distance: jax.Array, p: TersoffParameters) -> jax.Arr
 
 
 def _bond_order(zeta: jax.Array, p: TersoffParameters) -> jax.Array:
-    """b_ij; 1 where zeta vanishes, with a second ``where`` inside so that the gradient there is 0 and not NaN."""
-    some = zeta > 0.0
-    safe = jnp.where(some, p.beta * zeta, 1.0)
-    return jnp.where(some, (1.0 + safe**p.n) ** (-0.5 / p.n), 1.0)
+    """b_ij; 1 where zeta vanishes, with a second ``where`` inside so that the gradient there is 0 and not NaN.
+
+    Powers are written with exp and log, which XLA vectorises; its ``pow`` is a library call per number.
+    """
+    scaled = p.beta * zeta
+    some = scaled > 0.0
+    power = jnp.exp(p.n * jnp.log(jnp.where(some, scaled, 1.0)))
+    return jnp.where(some, jnp.exp(-0.5 / p.n * jnp.log1p(power)), 1.0)
 
 
 def read_tersoff(path: Path) -> Tersoff:

@@ -1,0 +1,104 @@
+"""Force constants of a differentiable potential, exact: no displacement, no step size.
+
+A site energy depends on its own edges only, so the second and third derivatives of the total energy are sums of
+small site tensors in edge space. Tangent vectors are the same unit edge component for all sites at once: 3M
+Jacobian-vector products of the gradient give every site's Hessian, 3M(3M+1)/2 nested ones its third derivatives.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse as sp
+
+from ldmd.force_constants.second import SecondOrder
+from ldmd.force_constants.third import SiteGroup, SiteThirdOrder
+from ldmd.potentials.base import Parameters, SiteEnergies, SitePotential, edge_vectors
+from ldmd.structures import NeighbourGraph
+
+
+def second_order(potential: SitePotential, positions: np.ndarray, graph: NeighbourGraph) -> SecondOrder:
+    """Second-order force constants at positions (N, 3), Angstrom."""
+    edges = edge_vectors(jnp.asarray(positions), graph)
+    hessians = np.asarray(_site_hessians(potential.site_energies, edges, potential.parameters(graph)))
+    blocks = hessians.transpose(2, 0, 1)  # (N, 3M, 3M)
+    width = blocks.shape[1]
+    block_diagonal = sp.bsr_array((blocks, np.arange(len(blocks)), np.arange(len(blocks) + 1)), shape=(blocks.shape[0] * width,) * 2)
+    differences = _edge_differences(graph)
+    matrix = sp.csr_array(differences.T @ block_diagonal @ differences)
+    matrix.eliminate_zeros()
+    return SecondOrder(sp.csr_array(0.5 * (matrix + matrix.T)))
+
+
+def third_order(potential: SitePotential, positions: np.ndarray, graph: NeighbourGraph) -> SiteThirdOrder:
+    """Third-order force constants at positions (N, 3), Angstrom, as an operator on site tensors."""
+    edges = edge_vectors(jnp.asarray(positions), graph)
+    tensors = np.asarray(_site_third_derivatives(potential.site_energies, edges, potential.parameters(graph)))
+    return SiteThirdOrder(3 * len(positions), _group_sites(tensors.transpose(3, 0, 1, 2), graph))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _site_hessians(function: SiteEnergies, edges: jax.Array, parameters: Parameters) -> jax.Array:
+    """(3M, 3M, N), edge components ordered 3 m + a."""
+    gradient = _site_gradient(function, parameters)
+    return jax.lax.map(lambda t: _flatten(jax.jvp(gradient, (edges,), (t,))[1]), _unit_edges(edges))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _site_third_derivatives(function: SiteEnergies, edges: jax.Array, parameters: Parameters) -> jax.Array:
+    """(3M, 3M, 3M, N), symmetric in its first two axes by construction and in the third to round-off."""
+    gradient = _site_gradient(function, parameters)
+    tangents = _unit_edges(edges)
+    first, second = np.triu_indices(len(tangents))
+
+    def contracted(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
+        inner = lambda e: jax.jvp(gradient, (e,), (tangents[pair[0]],))[1]  # noqa: E731
+        return _flatten(jax.jvp(inner, (edges,), (tangents[pair[1]],))[1])
+
+    columns = jax.lax.map(contracted, (jnp.asarray(first), jnp.asarray(second)))
+    position = np.zeros((len(tangents),) * 2, dtype=int)
+    position[first, second] = position[second, first] = np.arange(len(first))
+    return columns[position]
+
+
+def _site_gradient(function: SiteEnergies, parameters: Parameters):  # noqa: ANN202
+    return jax.grad(lambda edges: jnp.sum(function(edges, parameters)))
+
+
+def _unit_edges(edges: jax.Array) -> jax.Array:
+    """(3M, 3, M, N): one unit edge component at a time, for all sites together."""
+    slots = edges.shape[1]
+    units = np.eye(3 * slots).reshape(3 * slots, slots, 3).transpose(0, 2, 1)
+    return jnp.broadcast_to(units[..., None], (3 * slots, *edges.shape))
+
+
+def _flatten(components: jax.Array) -> jax.Array:
+    """(3, M, N) -> (3M, N) with components ordered 3 m + a."""
+    return components.transpose(1, 0, 2).reshape(-1, components.shape[2])
+
+
+def _edge_differences(graph: NeighbourGraph) -> sp.csr_array:
+    """Sparse map (3MN, 3N) from atomic to edge displacements; rows ordered (3 m + a) within atom n."""
+    slots, count = graph.neighbours.shape
+    m, n = np.nonzero(np.asarray(graph.present))
+    rows = ((n * slots + m)[:, None] * 3 + np.arange(3)).ravel()
+    ends = (3 * np.asarray(graph.neighbours)[m, n][:, None] + np.arange(3)).ravel()
+    starts = (3 * n[:, None] + np.arange(3)).ravel()
+    data = np.concatenate([np.ones(len(rows)), -np.ones(len(rows))])
+    shape = (3 * slots * count, 3 * count)
+    return sp.csr_array((data, (np.tile(rows, 2), np.concatenate([ends, starts]))), shape=shape)
+
+
+def _group_sites(tensors: np.ndarray, graph: NeighbourGraph) -> tuple[SiteGroup, ...]:
+    """Sites of equal edge count together, padding left out: edges of a graph fill the first slots of each atom."""
+    counts = np.asarray(graph.present).sum(axis=0)
+    groups = []
+    for edges in np.unique(counts[counts > 0]):
+        centres = np.flatnonzero(counts == edges)
+        others = np.asarray(graph.neighbours)[:edges, centres].T
+        width = 3 * edges
+        groups.append(SiteGroup(centres, others, np.ascontiguousarray(tensors[centres, :width, :width, :width])))
+    return tuple(groups)

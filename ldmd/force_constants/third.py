@@ -1,0 +1,151 @@
+"""Third-order force constants as an operator: linewidths need ``direction -> Phi3 . direction``, never the tensor.
+
+Each source of force constants is one final class that knows how to contract itself; all of them return a sparse
+symmetric (3N, 3N) matrix whose pattern does not depend on the direction. Coordinates are ordered 3 i + a.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Protocol
+
+import numpy as np
+import scipy.sparse as sp
+
+from ldmd.errors import InputError
+
+
+class ThirdOrder(Protocol):
+    """Anything that gives Phi3 contracted with a direction."""
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates, 3N."""
+        ...
+
+    def along(self, direction: np.ndarray) -> sp.csr_array:
+        """sum_c Phi_abc d_c as a sparse (3N, 3N) matrix, eV/Angstrom^3 times the unit of the direction (3N,)."""
+        ...
+
+    def elements(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every non-zero element for export: indices (3, n) and values (n,) in eV/Angstrom^3."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class SiteGroup:
+    """Sites with the same number m of edges: their third derivatives with respect to edge components."""
+
+    centres: np.ndarray
+    """(S,) atom at the centre of each site."""
+    others: np.ndarray
+    """(S, m) atom at the far end of each edge."""
+    tensors: np.ndarray
+    """(S, 3m, 3m, 3m) in eV/Angstrom^3, edge components ordered 3 e + a."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SiteThirdOrder:
+    """Phi3 kept as the third derivatives of site energies, exact by automatic differentiation.
+
+    Site energies see differences of positions only, so the contraction with a rigid translation is zero term by
+    term: the acoustic sum rule holds to round-off, whatever the direction.
+    """
+
+    size: int
+    groups: tuple[SiteGroup, ...]
+
+    def along(self, direction: np.ndarray) -> sp.csr_array:
+        """Contract every site tensor with its own edge differences, then assemble (see ``ThirdOrder.along``)."""
+        steps = np.asarray(direction).reshape(-1, 3)
+        blocks = [
+            np.einsum("sabc,sc->sab", group.tensors, _edge_steps(steps, group), optimize=True).ravel()
+            for group in self.groups
+        ]
+        pattern, assembly = self._assembly
+        matrix = sp.csr_array((assembly @ np.concatenate(blocks), pattern.indices, pattern.indptr), shape=pattern.shape)
+        matrix.has_sorted_indices = True
+        return matrix
+
+    def elements(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every non-zero element, from one contraction per coordinate."""
+        return _elements_by_contraction(self)
+
+    @functools.cached_property
+    def _assembly(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """The pattern of every contraction, and the sparse map from flat site blocks to its data."""
+        rows, columns, sources, signs = [], [], [], []
+        offset = 0
+        for group in self.groups:
+            ends = [(_coordinates(group.others), 1.0), (_coordinates(np.broadcast_to(group.centres[:, None], group.others.shape)), -1.0)]
+            width = ends[0][0].shape[1]
+            source = offset + np.arange(group.tensors.shape[0] * width * width).reshape(-1, width, width)
+            for left, left_sign in ends:
+                for right, right_sign in ends:
+                    rows.append(np.broadcast_to(left[:, :, None], source.shape).ravel())
+                    columns.append(np.broadcast_to(right[:, None, :], source.shape).ravel())
+                    sources.append(source.ravel())
+                    signs.append(np.full(source.size, left_sign * right_sign))
+            offset += source.size
+        keys = np.concatenate(rows) * self.size + np.concatenate(columns)
+        unique, where = np.unique(keys, return_inverse=True)
+        shape = (len(unique), offset)
+        assembly = sp.csr_array((np.concatenate(signs), (where, np.concatenate(sources))), shape=shape)
+        indptr = np.searchsorted(unique // self.size, np.arange(self.size + 1))
+        pattern = sp.csr_array((np.ones(len(unique)), (unique % self.size).astype(np.int32), indptr.astype(np.int32)), shape=(self.size,) * 2)
+        return pattern, assembly
+
+
+@dataclasses.dataclass(frozen=True)
+class SparseThirdOrder:
+    """Phi3 from an explicit list of elements (imported or by finite differences); all permutations are listed."""
+
+    size: int
+    indices: np.ndarray
+    """(3, n) coordinates of each element."""
+    values: np.ndarray
+    """(n,) eV/Angstrom^3."""
+
+    def __post_init__(self) -> None:
+        if self.indices.shape != (3, self.values.size) or (self.values.size and self.indices.max() >= self.size):
+            raise InputError("third-order force constants", self.indices.shape, f"indices must be (3, n) below {self.size}")
+
+    def along(self, direction: np.ndarray) -> sp.csr_array:
+        """Sum over the third index (see ``ThirdOrder.along``)."""
+        unique, where = self._pattern
+        data = np.bincount(where, weights=self.values * np.asarray(direction)[self.indices[2]], minlength=len(unique))
+        indptr = np.searchsorted(unique // self.size, np.arange(self.size + 1))
+        return sp.csr_array((data, unique % self.size, indptr), shape=(self.size, self.size))
+
+    def elements(self) -> tuple[np.ndarray, np.ndarray]:
+        """The stored elements."""
+        return self.indices, self.values
+
+    @functools.cached_property
+    def _pattern(self) -> tuple[np.ndarray, np.ndarray]:
+        unique, where = np.unique(self.indices[0].astype(np.int64) * self.size + self.indices[1], return_inverse=True)
+        return unique, where
+
+
+def _coordinates(atoms: np.ndarray) -> np.ndarray:
+    """(S, m) atoms -> (S, 3m) coordinates."""
+    return (3 * atoms[:, :, None] + np.arange(3)).reshape(atoms.shape[0], -1)
+
+
+def _edge_steps(steps: np.ndarray, group: SiteGroup) -> np.ndarray:
+    """Change of every edge component when atoms move by ``steps`` (N, 3): (S, 3m)."""
+    return (steps[group.others] - steps[group.centres][:, None, :]).reshape(len(group.centres), -1)
+
+
+def _elements_by_contraction(operator: ThirdOrder) -> tuple[np.ndarray, np.ndarray]:
+    indices, values = [], []
+    for coordinate in range(operator.size):
+        unit = np.zeros(operator.size)
+        unit[coordinate] = 1.0
+        block = operator.along(unit).tocoo()
+        keep = block.data != 0.0
+        rows, columns = block.row[keep], block.col[keep]
+        indices.append(np.stack([rows, columns, np.full(rows.shape, coordinate)]))
+        values.append(block.data[keep])
+    return np.concatenate(indices, axis=1), np.concatenate(values)
