@@ -1,0 +1,143 @@
+"""What is wrong with a setting, in one line: from pydantic's findings to the field, the value and the fix."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from ldmd.errors import InputError
+
+Location = tuple[int | str, ...]
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A value as TOML writes it, on one line; cut after ``limit`` characters unless that is 0."""
+    text = _toml(value)
+    return text if not limit or len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> InputError:
+    """The first finding as an ``InputError``; an unknown key goes first, as it often explains a missing one."""
+    findings = sorted(error.errors(), key=lambda finding: finding["type"] != "extra_forbidden")
+    first, more = findings[0], len(findings) - 1
+    location, context = first["loc"], first.get("ctx", {})
+    field = context.get("field") or _dotted(location)
+    value = context["value"] if context.get("field") else first["input"]
+    text = "missing" if first["type"] == "missing" else shown(value)
+    fix = _fix(first["type"], location, context, model)
+    return InputError(field, text, f"{fix} (and {more} more)" if more else fix)
+
+
+def _dotted(location: Location) -> str:
+    """``dynamics.length_ps``, ``lattice.temperatures[2]``; counted from 0 as in TOML paths."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return text.removeprefix(".").encode("unicode_escape").decode("ascii")
+
+
+def _fix(kind: str, location: Location, context: dict[str, Any], model: type[BaseModel]) -> str:
+    if kind == "rule":
+        return str(context["fix"])
+    if kind == "extra_forbidden":
+        return _unknown_key(location, model)
+    if kind in ("model_type", "model_attributes_type"):
+        return f"make it a section that starts with [{_dotted(location)}]"
+    field = _field(location, model)
+    section = _model(field)
+    if section is not None:
+        required = [key for key, option in section.model_fields.items() if option.is_required()]
+        return f"add the section [{_dotted(location)}] with {' and '.join(required)}"
+    item = _element(field) if len(location) > 2 or kind != "tuple_type" else None
+    return _wanted(item or field, field, kind)
+
+
+def _wanted(item: FieldInfo, field: FieldInfo, kind: str) -> str:
+    """What the field takes, from its own declaration."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    unit = f" in {extra['unit']}" if extra.get("unit") else ""
+    types = set(get_args(item.annotation)) or {item.annotation}
+    if get_origin(item.annotation) is Literal:
+        choices = [shown(choice) for choice in get_args(item.annotation)]
+        many = len(choices) > 1
+        return f"choose one of {', '.join(choices)}" if many else f"the only one known is {choices[0]}"
+    if kind == "tuple_type":
+        return f"give a list of {'numbers' + unit if extra.get('unit') else 'names'} in square brackets"
+    if str in types:
+        return f"{'add it' if kind == 'missing' else 'give a text in quotes'}: {field.description}"
+    noun = "a whole number" if int in types else "a number"
+    if kind in ("float_type", "int_type"):
+        return f"give {noun}{unit}, without quotes or unit{_range(item)}"
+    return f"give {noun}{unit}{_range(item)}"
+
+
+def _range(field: FieldInfo) -> str:
+    bounds = list(_bounds(field))
+    return f", {' and '.join(bounds)}" if bounds else ""
+
+
+def _bounds(field: FieldInfo) -> Iterator[str]:
+    for bound in field.metadata:
+        if isinstance(bound, Gt):
+            yield f"greater than {bound.gt:.15g}"
+        if isinstance(bound, Ge):
+            yield f"at least {bound.ge:.15g}"
+        if isinstance(bound, Le):
+            yield f"at most {bound.le:.15g}"
+
+
+def _model(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a section, or None for any other field."""
+    annotation: Any = field.annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _field(location: Location, model: type[BaseModel]) -> FieldInfo:
+    """The declaration of the field at a location; positions inside a list are passed over."""
+    field = model.model_fields[str(location[0])]
+    section = _model(field)
+    return section.model_fields[str(location[1])] if section is not None and len(location) > 1 else field
+
+
+def _element(field: FieldInfo) -> FieldInfo | None:
+    """The declaration of the elements of a tuple field, or None for a field that is not a tuple."""
+    if get_origin(field.annotation) is not tuple:
+        return None
+    return FieldInfo.from_annotation(get_args(field.annotation)[0])
+
+
+def _unknown_key(location: Location, model: type[BaseModel]) -> str:
+    sections = {name: _model(field) for name, field in model.model_fields.items()}
+    *outer, key = (str(part) for part in location)
+    owner = (sections[outer[0]] if outer else None) or model
+    elsewhere = [
+        name
+        for name, section in sections.items()
+        if section is not None and section is not owner and key in section.model_fields
+    ]
+    noun = "key" if outer else "section"
+    nearest = difflib.get_close_matches(
+        key.lower(), owner.model_fields, n=1, cutoff=0.8 if elsewhere else 0.5
+    )
+    if nearest:
+        alternative = f", or {key} in [{elsewhere[0]}]" if elsewhere else ""
+        return f"no such {noun}; did you mean {nearest[0]}{alternative}?"
+    if elsewhere:
+        return f"no such {noun} here; it belongs in [{elsewhere[0]}]"
+    return f"no such {noun}; known are {', '.join(owner.model_fields)}"

@@ -1,0 +1,340 @@
+"""The settings of a case. Every default of the project stands here, with its reason.
+
+Values are never converted silently: a wrong type, unit, range or key is refused (``ldmd.explain`` says how).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+Kind = Literal["tersoff"]
+Statistics = Literal["bose-einstein", "classical"]
+Broadening = Literal["gaussian", "lorentzian"]
+Temperature = Annotated[float, Field(gt=0, le=5000)]
+Item = TypeVar("Item")
+
+
+def _option(default: Any, reason: str, unit: str = "", example: float = 0.0, **bounds: Any) -> Any:
+    """A field: default (``...`` if it must be given), the reason for it, unit and allowed range.
+
+    ``example`` stands in the template where there is no default to show.
+    """
+    return Field(default, description=reason, json_schema_extra={"unit": unit, "example": example}, **bounds)
+
+
+def _refuse(fix: str, field: str = "", value: object = None) -> PydanticCustomError:
+    """A broken rule in our own words; ``field`` and ``value`` where it is about more than its own field."""
+    return PydanticCustomError("rule", "{fix}", {"fix": fix, "field": field, "value": value})
+
+
+def _some_and_distinct(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    if not items:
+        raise _refuse("the list is empty; give at least one value")
+    if len(set(items)) < len(items):
+        raise _refuse("a value stands there twice; list each one once")
+    return items
+
+
+def _ascending(items: tuple[float, ...]) -> tuple[float, ...]:
+    if list(items) != sorted(items):
+        raise _refuse("list the values in ascending order")
+    return items
+
+
+def _with_classical(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    if "classical" not in items:
+        raise _refuse('add "classical": molecular dynamics can be compared with nothing else')
+    return items
+
+
+def _relative(path: str) -> str:
+    if not path.strip() or Path(path).is_absolute() or "\0" in path:
+        raise _refuse("give a path relative to the case folder, so that the case can be moved and shared")
+    return path
+
+
+def _divides(part: float, total: float) -> bool:
+    """Whether ``total`` is a positive multiple of ``part``, but for the rounding of decimal fractions."""
+    ratio = total / part
+    return round(ratio) >= 1 and math.isclose(ratio, round(ratio), rel_tol=1e-9)
+
+
+RelativePath = Annotated[str, AfterValidator(_relative)]
+
+
+class Section(BaseModel):
+    """Settings that cannot change, take no unknown key and convert no type."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Material(Section):
+    """What is computed."""
+
+    name: str = _option(..., "The material, as the report calls it.")
+    structure: RelativePath = _option(
+        "structure.extxyz", "A relaxed structure, relative to this folder; extended XYZ keeps the cell."
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, name: str) -> str:
+        if not name.strip() or not name.isprintable():
+            raise _refuse("give the name of the material, on one line")
+        return name
+
+
+class Potential(Section):
+    """What the atoms feel, in the lattice and in the dynamics alike."""
+
+    kind: Kind = _option(..., "The model.")
+    parameters: RelativePath = _option(
+        ..., "Its parameter file, relative to this folder: a LAMMPS .tersoff file."
+    )
+
+
+class Lattice(Section):
+    """Lattice dynamics: modes, linewidths, conductivity."""
+
+    temperatures: Annotated[
+        tuple[Temperature, ...],
+        Field(strict=False),
+        AfterValidator(_some_and_distinct),
+        AfterValidator(_ascending),
+    ] = _option(
+        (50.0, 100.0, 200.0, 300.0, 400.0, 600.0, 800.0, 1000.0),
+        "All of them share one pass over the scattering triplets, so more of them cost little. "
+        "The temperature of the dynamics is added to the list.",
+        "K",
+    )
+    statistics: Annotated[
+        tuple[Statistics, ...],
+        Field(strict=False),
+        AfterValidator(_some_and_distinct),
+        AfterValidator(_with_classical),
+    ] = _option(
+        ("bose-einstein", "classical"),
+        "Molecular dynamics is classical: 'classical' is what it can be compared with, "
+        "'bose-einstein' is what an experiment sees.",
+    )
+    force_constants: Literal["autodiff"] = _option(
+        "autodiff", "Exact derivatives of the potential: no displacement to choose and no round-off to fear."
+    )
+    broadening: Broadening = _option(
+        "gaussian",
+        "Kernel that stands for energy conservation; a Lorentzian's tails let in triplets far off shell.",
+    )
+    width: float = _option(
+        0.6,
+        "Standard deviation of the Gaussian or HWHM of the Lorentzian: spans several level spacings of "
+        "a cell of some hundred atoms and is narrow against the features of its spectrum (0.1 THz).",
+        "rad/ps",
+        gt=0,
+        le=50,
+    )
+    allen_feldman_broadening: float = _option(
+        0.6,
+        "HWHM of the Lorentzian in the Allen-Feldman diffusivity, for the same reason.",
+        "rad/ps",
+        gt=0,
+        le=50,
+    )
+    memory_gb: float = _option(
+        2.0,
+        "Memory for the blocks of the triplet sum; less is slower and changes no number.",
+        "GB",
+        ge=0.1,
+        le=10000,
+    )
+
+
+class Dynamics(Section):
+    """Molecular dynamics at constant energy, after equilibration at the temperature."""
+
+    temperature: Temperature = _option(300.0, "Where the two methods are compared.", "K")
+    time_step_fs: float = _option(
+        1.0, "A twentieth of the shortest period in an oxide (42 THz, 24 fs).", "fs", gt=0, le=10
+    )
+    length_ps: float = _option(
+        500.0,
+        "Length of each replica; the error of the conductivity falls with its square root.",
+        "ps",
+        ge=1,
+        le=1e6,
+    )
+    replicas: int = _option(
+        2,
+        "Independent runs side by side; a cell of some hundred atoms keeps about one core busy.",
+        ge=1,
+        le=256,
+    )
+    equilibration_ps: float = _option(
+        20.0, "Left out of the averages: many times the slowest vibration of such a cell.", "ps", ge=0, le=1e5
+    )
+    flux_interval_fs: float = _option(
+        5.0,
+        "Between samples of the heat flux: resolves 100 THz, and the flux of an oxide reaches twice 42 THz.",
+        "fs",
+        gt=0,
+        le=50,
+    )
+    frame_interval_ps: float = _option(
+        2.5,
+        "Between stored frames: far enough apart to be independent samples of the forces.",
+        "ps",
+        gt=0,
+        le=1e4,
+    )
+    skin: float = _option(
+        0.5, "Added to the cutoffs so that neighbours need searching rarely.", "Angstrom", ge=0, le=5
+    )
+    seed: int = _option(
+        1, "Of the velocities and the thermostat; each replica derives its own from it.", ge=0, le=2**31 - 1
+    )
+
+    @field_validator("flux_interval_fs")
+    @classmethod
+    def _whole_steps(cls, interval: float, info: ValidationInfo) -> float:
+        step = info.data.get("time_step_fs")
+        if step is not None and not _divides(step, interval):
+            nearest = max(1, round(interval / step)) * step
+            raise _refuse(f"must be a multiple of time_step_fs = {step:g}, for example {nearest:g}")
+        return interval
+
+    @field_validator("frame_interval_ps")
+    @classmethod
+    def _whole_samples(cls, interval: float, info: ValidationInfo) -> float:
+        flux, length = info.data.get("flux_interval_fs"), info.data.get("length_ps")
+        if length is not None and interval > length:
+            raise _refuse(f"must not exceed length_ps = {length:g}")
+        if flux is not None and not _divides(flux, 1000.0 * interval):
+            nearest = max(1, round(1000.0 * interval / flux)) * flux / 1000.0
+            raise _refuse(f"must be a multiple of flux_interval_fs = {flux:g}, for example {nearest:g} ps")
+        return interval
+
+    @property
+    def time_step(self) -> float:
+        """Time step, ps."""
+        return self.time_step_fs / 1000.0
+
+    @property
+    def flux_stride(self) -> int:
+        """Steps between samples of the flux."""
+        return round(self.flux_interval_fs / self.time_step_fs)
+
+    @property
+    def frame_stride(self) -> int:
+        """Samples of the flux between frames."""
+        return round(1000.0 * self.frame_interval_ps / self.flux_interval_fs)
+
+    @property
+    def samples(self) -> int:
+        """Samples of the flux in one replica."""
+        return math.floor(1000.0 * self.length_ps / self.flux_interval_fs * (1.0 + 1e-12))
+
+    @property
+    def equilibration_steps(self) -> int:
+        """Steps before the first sample."""
+        return round(1000.0 * self.equilibration_ps / self.time_step_fs)
+
+
+class GreenKubo(Section):
+    """From the heat flux to a conductivity."""
+
+    cutoff_thz: float | None = _option(
+        None,
+        "Frequency up to which the spectrum is fitted; chosen from the spectrum itself when left out.",
+        "THz",
+        example=20.0,
+        gt=0,
+        le=1000,
+    )
+    aic_factor: float = _option(
+        2.0,
+        "Akaike's number of cepstral coefficients times this: 1 as published, "
+        "2 to trade a little noise for less bias.",
+        ge=1,
+        le=10,
+    )
+
+
+class Anharmonicity(Section):
+    """How much of the forces the harmonic model misses."""
+
+    configurations: int = _option(
+        100, "Harmonic samples per statistics; each brings three force components per atom.", ge=2, le=100000
+    )
+
+
+class Compare(Section):
+    """The verdict."""
+
+    tolerance_sigma: float = _option(
+        2.0,
+        "The methods agree when they differ by at most this many standard errors; 2 is the 95 % level.",
+        gt=0,
+        le=10,
+    )
+
+
+class Settings(Section):
+    """All settings of a case, resolved. Sections left out of the file take their defaults."""
+
+    material: Material
+    potential: Potential
+    lattice: Lattice = Lattice()
+    dynamics: Dynamics = Dynamics()
+    green_kubo: GreenKubo = GreenKubo()
+    anharmonicity: Anharmonicity = Anharmonicity()
+    compare: Compare = Compare()
+
+    @model_validator(mode="after")
+    def _cutoff_is_sampled(self) -> Settings:
+        cutoff, nyquist = self.green_kubo.cutoff_thz, 500.0 / self.dynamics.flux_interval_fs
+        if cutoff is not None and cutoff > nyquist:
+            interval = self.dynamics.flux_interval_fs
+            fix = f"a flux every {interval:g} fs holds frequencies up to {nyquist:g} THz; lower it"
+            raise _refuse(fix, "green_kubo.cutoff_thz", cutoff)
+        return self
+
+    @property
+    def lattice_temperatures(self) -> tuple[float, ...]:
+        """Temperatures of the lattice dynamics, K, ascending; that of the dynamics is among them."""
+        return tuple(sorted({*self.lattice.temperatures, self.dynamics.temperature}))
+
+    def quick(self) -> Settings:
+        """The same case with short statistics, for a first look: nothing systematic changes.
+
+        At most 60 ps per replica after at most 5 ps of equilibration, a frame about every 1 ps, at most 40
+        harmonic samples, and of the temperatures only the lowest, the highest and that of the dynamics.
+        """
+        dynamics = self.dynamics
+        flux_interval = dynamics.flux_interval_fs / 1000.0
+        frame_interval = max(1, round(1.0 / flux_interval)) * flux_interval
+        temperatures = {self.lattice.temperatures[0], self.lattice.temperatures[-1], dynamics.temperature}
+        shorter = {
+            "length_ps": min(dynamics.length_ps, 60.0),
+            "equilibration_ps": min(dynamics.equilibration_ps, 5.0),
+            "frame_interval_ps": min(dynamics.frame_interval_ps, frame_interval),
+        }
+        configurations = min(self.anharmonicity.configurations, 40)
+        return self.model_copy(
+            update={
+                "lattice": self.lattice.model_copy(update={"temperatures": tuple(sorted(temperatures))}),
+                "dynamics": dynamics.model_copy(update=shorter),
+                "anharmonicity": Anharmonicity(configurations=configurations),
+            }
+        )
