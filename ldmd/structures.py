@@ -106,18 +106,29 @@ def neighbour_graph(
     atoms: Atoms, species: tuple[str, ...], switching: np.ndarray, skin: float = 0.0, slots: int = 0
 ) -> NeighbourGraph:
     """Edges within each pair's own outer cutoff plus a skin (Angstrom), padded to at least ``slots`` per atom."""
-    symbols = atoms.get_chemical_symbols()
-    present_species = sorted(set(symbols))
-    outer = switching[..., 1] + skin
-    cutoffs = {(a, b): float(outer[species.index(a), species.index(b)]) for a in present_species for b in present_species}
+    kinds = species_indices(atoms, species)
+    i, j, offsets = pairs_within(atoms, species, switching[..., 1] + skin)
+    return dense_graph(i, j, offsets, kinds, float(switching.max()) + skin, slots)
+
+
+def species_indices(atoms: Atoms, species: tuple[str, ...]) -> np.ndarray:
+    """Index (N,) of each atom's symbol in the potential's own list of species."""
+    return np.array([species.index(symbol) for symbol in atoms.get_chemical_symbols()])
+
+
+def pairs_within(atoms: Atoms, species: tuple[str, ...], radii: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All ordered pairs i -> j closer than their pair's radius (S, S): i, j and lattice offsets (n, 3), Angstrom."""
+    here = sorted(set(atoms.get_chemical_symbols()))
+    cutoffs = {(a, b): float(radii[species.index(a), species.index(b)]) for a in here for b in here}
     i, j, shifts = neighbour_list("ijS", atoms, cutoffs)
-    kinds = np.array([species.index(symbol) for symbol in symbols])
-    return _dense_graph(len(atoms), i, j, shifts @ atoms.cell.array, kinds, float(outer.max()), slots)
+    return i, j, shifts @ atoms.cell.array
 
 
-def _dense_graph(
-    count: int, i: np.ndarray, j: np.ndarray, offsets: np.ndarray, kinds: np.ndarray, longest: float, slots: int
+def dense_graph(
+    i: np.ndarray, j: np.ndarray, offsets: np.ndarray, kinds: np.ndarray, longest: float, slots: int = 0
 ) -> NeighbourGraph:
+    """Ordered pairs (both directions of each) laid out densely, padded to at least ``slots`` edges per atom."""
+    count = len(kinds)
     order = np.lexsort((*offsets.T, kinds[j], j, i))
     i, j, offsets = i[order], j[order], offsets[order]
     rank = np.arange(len(i)) - np.searchsorted(i, i)
