@@ -1,13 +1,14 @@
-"""Cepstral estimate of a Green-Kubo conductivity: the zero-frequency value of a filtered logarithm of the spectrum.
+"""Cepstral estimate of a Green-Kubo conductivity: the value at zero frequency of a filtered log spectrum.
 
 The logarithm turns the multiplicative chi-square noise of a periodogram into additive noise of known mean and
-variance; the low-order cosine coefficients of the logarithm (the cepstrum) hold the shape of the spectrum, and the
-high-order ones are dropped. How many are kept is Akaike's choice times a factor. Factor 1 is the published choice;
-factor 2 is the safer one: Akaike's criterion weighs the misfit of the whole spectrum, not of its value at zero, and
-keeps too few coefficients for the quoted error to cover the truth as often as it says.
+variance; the low-order cosine coefficients of the logarithm (the cepstrum) hold the shape of the spectrum,
+and the high-order ones are dropped. How many are kept is Akaike's choice times a factor. Factor 1 is the
+published choice; factor 2 is the safer one: Akaike's criterion weighs the misfit of the whole spectrum, not
+of its value at zero, and keeps too few coefficients for the quoted error to cover the truth as often as it
+says.
 
-Sources: L. Ercole, A. Marcolongo, S. Baroni, Sci. Rep. 7, 15835 (2017), eqs. 11-20; for the reduced spectrum of
-several currents R. Bertossa et al., Phys. Rev. Lett. 122, 255901 (2019).
+Sources: L. Ercole, A. Marcolongo, S. Baroni, Sci. Rep. 7, 15835 (2017); for the reduced spectrum
+of several currents R. Bertossa et al., Phys. Rev. Lett. 122, 255901 (2019).
 """
 
 from __future__ import annotations
@@ -49,17 +50,21 @@ class CepstralEstimate:
     factor: float
     number_of_coefficients: int  # P = K + 1, the zeroth included
     aic_minimum: int  # K*, Akaike's own choice of the last coefficient kept
-    coefficients: np.ndarray = quantity(("coefficient",), "1", "cepstral coefficients C_n of the log spectrum")
+    coefficients: np.ndarray = quantity(
+        ("coefficient",), "1", "cepstral coefficients C_n of the log spectrum"
+    )
     fit: np.ndarray = quantity(
         ("frequency",), "(eV Angstrom/ps)^2 ps", "filtered spectrum on the frequencies of the spectrum"
     )
-    cumulative: np.ndarray = quantity(("coefficient",), "W/(m K)", "conductivity with 1, 2, 3... coefficients")
+    cumulative: np.ndarray = quantity(
+        ("coefficient",), "W/(m K)", "conductivity with 1, 2, 3... coefficients"
+    )
     cumulative_error: np.ndarray = quantity(("coefficient",), "W/(m K)", "its standard error")
     checks: tuple[Check, ...] = ()
 
 
 def log_bias(bins: int, degrees_of_freedom: int) -> np.ndarray:
-    """Mean of ln(S_k/S) of each of ``bins`` bins: psi(nu) - ln nu, and with nu/2 at zero and Nyquist frequency."""
+    """Mean of ln(S_k/S) of each bin: psi(nu) - ln nu, with nu/2 for nu at zero and Nyquist frequency."""
     nu = float(degrees_of_freedom)
     bias = np.full(bins, special.digamma(nu) - math.log(nu))
     bias[[0, -1]] = special.digamma(0.5 * nu) - math.log(0.5 * nu)
@@ -80,7 +85,7 @@ def cepstral_coefficients(spectrum: Spectrum) -> tuple[np.ndarray, np.ndarray]:
     bins = len(spectrum.density)
     neighbours = float(np.median(spectrum.density[1 : 1 + min(16, bins // 2)]))
     if stats.chi2.cdf(nu * spectrum.density[0] / neighbours, nu) < REMOVED_MEAN_PROBABILITY:
-        fix = "pass the flux as recorded: its mean has been subtracted, and with it the value at zero frequency"
+        fix = "pass the flux as recorded: with its mean its value at zero frequency has been subtracted"
         raise InputError("flux mean", "removed", fix)
     logarithm = np.log(spectrum.density) - log_bias(bins, nu)
     variance = np.full(bins, special.polygamma(1, nu) / length)
@@ -109,8 +114,9 @@ def cepstral_conductivity(
     factor
         Multiplies Akaike's K*: K = round(K* factor). 1 as published, 2 for honest coverage.
 
-    The standard error is kappa sqrt(psi'(nu)(4P - 2)/N). A ``Check`` fails if P < 3 (structure at zero frequency is
-    not resolved), P is more than a quarter of all bins, or the zero-frequency bin contradicts the fit.
+    The standard error is kappa sqrt(psi'(nu)(4P - 2)/N). A ``Check`` fails if P < 3 (structure at zero
+    frequency is not resolved), P is more than a quarter of all bins, or the zero-frequency bin contradicts
+    the fit.
     """
     if not factor > 0.0:
         raise InputError("factor", factor, "give a positive number")
@@ -120,7 +126,8 @@ def cepstral_conductivity(
     last = min(round(best * factor), bins - 2)
     logs = coefficients[0] + 2.0 * np.concatenate([[0.0], np.cumsum(coefficients[1:-1])])
     numbers = np.arange(1, bins)
-    errors = np.sqrt(special.polygamma(1, spectrum.degrees_of_freedom) * (4 * numbers - 2) / spectrum.series_length)
+    noise = special.polygamma(1, spectrum.degrees_of_freedom) / spectrum.series_length
+    errors = np.sqrt(noise * (4 * numbers - 2))
     curve = 0.5 * conductivity_scale(temperature, volume) * np.exp(logs)
     kept = np.where(np.arange(bins) <= last, coefficients, 0.0)
     fit = np.exp(fft.dct(kept, type=1))
@@ -160,7 +167,7 @@ def _checks(spectrum: Spectrum, fit: np.ndarray, coefficients: int) -> tuple[Che
             "<=",
             LARGEST_FRACTION,
             "1",
-            "Akaike's criterion keeps most coefficients: look for jumps in the flux (restarts) or lengthen the run.",
+            "Most coefficients are kept: look for jumps in the flux (restarts) or lengthen the run.",
         ),
         Check(
             "mean flux compatible with equilibrium",

@@ -1,8 +1,8 @@
 """Where to cut the spectrum off before the cepstral analysis, and how much the answer depends on it.
 
-The cutoff f* keeps the cepstrum short: below it the log spectrum should hold the structure at zero frequency and
-little else. Too high, and the vibrational peaks use up the coefficients that Akaike's criterion grants, so that
-narrow structure at zero frequency is smoothed away; too low, and few bins are left to average.
+The cutoff f* keeps the cepstrum short: below it the log spectrum should hold the structure at zero frequency
+and little else. Too high, and the vibrational peaks use up the coefficients that Akaike's criterion grants,
+so that narrow structure at zero frequency is smoothed away; too low, and few bins are left to average.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ldmd.green_kubo.spectrum import power_spectrum, skip_for_cutoff
 from ldmd.results import Check, quantity
 
 HALF_WIDTHS = 5.0
-"""Automatic cutoff in units of the half-width of the structure at zero frequency. Chosen on Gaussian processes of
-known spectrum (liquids; glasses with a central peak, with a central dip, and with the measured spectrum of BKS
-silica; 100 ps x 3 and 1 ns x 6 components): with 5 half-widths and factor 2 the bias was at most 2 %, and the 95 %
-interval held the truth in 92-99 % of the runs. From 3 to 10 the results are alike."""
+"""Automatic cutoff in units of the half-width of the structure at zero frequency. Chosen on Gaussian
+processes of known spectrum (liquids; glasses with a central peak, with a central dip, and with the measured
+spectrum of BKS silica; 100 ps x 3 and 1 ns x 6 components): with 5 half-widths and factor 2 the bias was at
+most 2 %, and the 95 % interval held the truth in 92-99 % of the runs. From 3 to 10 the results are alike."""
 
 BAND_SHARE = 0.95
-"""The automatic cutoff stays below the frequency under which this share of the mean square lies: the empty range
-above the vibrations spans decades of the log spectrum and would cost most of the coefficients."""
+"""The automatic cutoff stays below the frequency under which this share of the mean square lies: the empty
+range above the vibrations spans decades of the log spectrum and would cost most of the coefficients."""
 
 BLOCK_FREEDOM = 60
 """Bins are averaged until this many degrees of freedom (components times bins): 13 % noise."""
@@ -40,7 +40,7 @@ class CutoffChoice:
     """The automatic cutoff and what it rests on; frequencies in THz (ordinary)."""
 
     cutoff: float
-    half_width: float  # where the spectrum first differs from S(0) by a factor of two, up or down; inf if nowhere
+    half_width: float  # where the spectrum first differs from S(0) by a factor of two; inf if nowhere
     resolution: float  # width of the blocks of bins by which that was seen
     band_edge: float  # 95 % of the mean square lies below
 
@@ -85,7 +85,7 @@ def choose_cutoff(series: FluxSeries, half_widths: float = HALF_WIDTHS) -> Cutof
 
 @dataclasses.dataclass(frozen=True)
 class CutoffScan:
-    """Conductivity against the cutoff. ``cutoffs`` are the actual ones (Nyquist frequency over an integer)."""
+    """Conductivity against the cutoff; the cutoffs are the actual ones (Nyquist over an integer)."""
 
     factor: float
     cutoffs: np.ndarray = quantity(("cutoff",), "THz", "cutoff f*")
@@ -97,8 +97,8 @@ class CutoffScan:
         """How far kappa(f*) strays from its value at ``cutoff``, over a factor ``span`` around it.
 
         The largest |ln kappa(f) - ln kappa(f*)| / sqrt(sigma(f)^2 + sigma(f*)^2) for f*/sqrt(span) <= f <= f*
-        sqrt(span), sigma being errors of ln kappa. All points share one data set, so on a flat curve this is far
-        smaller than the maximum of as many independent normal deviates would be.
+        sqrt(span), sigma being errors of ln kappa. All points share one data set, so on a flat curve this is
+        far smaller than the maximum of as many independent normal deviates would be.
         """
         near = int(np.argmin(np.abs(np.log(self.cutoffs / cutoff))))
         width = 1.001 * math.sqrt(span)
@@ -120,7 +120,7 @@ class CutoffScan:
 
 
 def default_cutoffs(series: FluxSeries, cutoff: float, points: int = 24) -> np.ndarray:
-    """Cutoffs for a scan, THz: geometric from ``cutoff``/8 to the larger of 2.5 times it and 50 THz, as data allow."""
+    """Cutoffs for a scan, THz: geometric from an eighth of ``cutoff`` to 2.5 times it, 50 THz at least."""
     lowest = max(cutoff / 8.0, FEWEST_STEPS / series.duration)
     highest = min(max(2.5 * cutoff, 50.0), series.nyquist)
     around = [f for f in (cutoff / 2.0, cutoff, 2.0 * cutoff) if lowest <= f <= highest]

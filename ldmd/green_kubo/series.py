@@ -1,7 +1,7 @@
 """The flux time series that a Green-Kubo analysis starts from, and its readers.
 
-Fluxes are extensive (summed over the cell, never divided by its volume), in eV Angstrom/ps. Their mean is left
-in: an equilibrium flux has zero mean by symmetry, and the sample mean is the datum at zero frequency.
+Fluxes are extensive (summed over the cell, never divided by its volume), in eV Angstrom/ps. Their mean is
+left in: an equilibrium flux has zero mean by symmetry, and the sample mean is the datum at zero frequency.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ FEWEST_STEPS = 64
 """A shorter series has no spectrum worth the name."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FluxSeries:
     """Fluxes sampled at equal steps of an equilibrium trajectory (or of several, side by side).
 
-    ``flux`` has shape (steps, currents, components). Current 0 is the energy flux; further currents are mass (or
-    velocity-like) fluxes for the Onsager reduction. Components are statistically equivalent samples of the same
-    process: the Cartesian axes of every replica, replica after replica (x0 y0 z0 x1 y1 z1 ...); ``axes`` says how
-    many of them one replica brings, so axis ``a`` is ``flux[:, :, a::axes]``.
+    ``flux`` has shape (steps, currents, components). Current 0 is the energy flux; further currents are mass
+    (or velocity-like) fluxes for the Onsager reduction. Components are statistically equivalent samples of
+    the same process: the Cartesian axes of every replica, replica after replica (x0 y0 z0 x1 y1 z1 ...);
+    ``axes`` says how many of them one replica brings, so axis ``a`` is ``flux[:, :, a::axes]``.
 
     Raises
     ------
@@ -123,7 +123,8 @@ def from_replicas(
         raise InputError("fluxes.shape", shapes, "give every replica the same currents and axes")
     steps = min(len(array) for array in arrays)
     stacked = np.concatenate([array[:steps] for array in arrays], axis=2)
-    return FluxSeries(stacked, timestep, temperature, volume, axes=arrays[0].shape[2])
+    axes = arrays[0].shape[2]
+    return FluxSeries(flux=stacked, timestep=timestep, temperature=temperature, volume=volume, axes=axes)
 
 
 def read_table(
@@ -136,7 +137,8 @@ def read_table(
     unit: float = 1.0,
     delimiter: str | None = None,
 ) -> FluxSeries:
-    """Read a plain table: comment lines (``#``), one line of column names, then numbers (also .gz, .bz2, .xz).
+    """Read a plain table: comment lines (``#``), one line of column names, then numbers (also .gz, .bz2,
+    .xz).
 
     Parameters
     ----------
@@ -155,9 +157,12 @@ def read_table(
     Raises
     ------
     InputError
-        If the file is absent or not a table of numbers, a column is missing, a number is NaN, or rows are too few.
+        If the file is absent or not a table of numbers, a column is missing, a number is NaN, or rows are too
+        few.
     """
-    wanted = [[f"{entry}[{i}]" for i in (1, 2, 3)] if isinstance(entry, str) else list(entry) for entry in columns]
+    wanted = [
+        [f"{entry}[{i}]" for i in (1, 2, 3)] if isinstance(entry, str) else list(entry) for entry in columns
+    ]
     if not wanted or any(len(names) != len(wanted[0]) for names in wanted):
         raise InputError("columns", list(columns), "give every current the same number of components")
     try:
@@ -171,13 +176,18 @@ def read_table(
         raise InputError(f"{path} columns", ", ".join(missing), f"choose among {', '.join(header)}")
     try:
         numbers = np.loadtxt(
-            path, skiprows=skipped, usecols=[header.index(name) for name in names], delimiter=delimiter, ndmin=2
+            path,
+            skiprows=skipped,
+            usecols=[header.index(name) for name in names],
+            delimiter=delimiter,
+            ndmin=2,
         )
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError("flux file", path, f"mend the table ({reason})") from error
     flux = unit * numbers.reshape(len(numbers), len(wanted), len(wanted[0]))
-    return FluxSeries(flux, timestep, temperature, volume, axes=len(wanted[0]))
+    axes = len(wanted[0])
+    return FluxSeries(flux=flux, timestep=timestep, temperature=temperature, volume=volume, axes=axes)
 
 
 def _header(stream: IO[str], delimiter: str | None) -> tuple[list[str], int]:

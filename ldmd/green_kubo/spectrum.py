@@ -1,13 +1,15 @@
-"""Power spectra of flux series: low-pass resampling, periodogram, and the Onsager reduction of several currents.
+"""Power spectra of flux series: low-pass resampling, periodogram, and the Onsager reduction of several
+currents.
 
-Convention: two-sided density over ordinary frequency, S(f) = integral of <J(t) J(0)> exp(2 pi i f t) dt over all
-times, in (eV Angstrom/ps)^2 ps; so the Green-Kubo conductivity is S(0)/2 times :func:`conductivity_scale`.
+Convention: two-sided density over ordinary frequency, S(f) = integral of <J(t) J(0)> exp(2 pi i f t) dt over
+all times, in (eV Angstrom/ps)^2 ps; so the Green-Kubo conductivity is S(0)/2 times
+:func:`conductivity_scale`.
 
-Nothing here subtracts a mean, detrends or tapers. Without its mean a series has S = 0 at zero frequency, and the
-logarithm of that ruins every cepstral coefficient.
+Nothing here subtracts a mean, detrends or tapers. Without its mean a series has S = 0 at zero frequency, and
+the logarithm of that ruins every cepstral coefficient.
 
-Sources: L. Ercole, A. Marcolongo, S. Baroni, Sci. Rep. 7, 15835 (2017) for one current; R. Bertossa, F. Grasselli,
-L. Ercole, S. Baroni, Phys. Rev. Lett. 122, 255901 (2019) for several.
+Sources: L. Ercole, A. Marcolongo, S. Baroni, Sci. Rep. 7, 15835 (2017) for one current; R. Bertossa, F.
+Grasselli, L. Ercole, S. Baroni, Phys. Rev. Lett. 122, 255901 (2019) for several.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ from ldmd.results import quantity
 from ldmd.units import BOLTZMANN, CONDUCTIVITY
 
 REDUNDANCY_THRESHOLD = 1e-6
-"""Smallest eigenvalue of the coherence matrix (median over frequencies) of currents that count as independent.
-Exactly dependent currents give 1e-16 or less, dependent currents rounded to some decimals 1e-10 to 1e-6."""
+"""Smallest eigenvalue of the coherence matrix (median over frequencies) of currents that count as
+independent. Exactly dependent currents give 1e-16 or less, dependent currents rounded to some decimals 1e-10
+to 1e-6."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Spectrum:
     """A sampled power spectrum: bin k of 0..N/2 at f_k = k/(N timestep); N is even.
 
@@ -36,7 +39,9 @@ class Spectrum:
     """
 
     frequencies: np.ndarray = quantity(("frequency",), "THz", "ordinary frequency")
-    density: np.ndarray = quantity(("frequency",), "(eV Angstrom/ps)^2 ps", "two-sided power spectral density")
+    density: np.ndarray = quantity(
+        ("frequency",), "(eV Angstrom/ps)^2 ps", "two-sided power spectral density"
+    )
     degrees_of_freedom: int  # nu: components, less the eliminated currents
     series_length: int  # N
     timestep: float  # ps, after resampling
@@ -62,9 +67,9 @@ def skip_for_cutoff(timestep: float, cutoff: float) -> int:
 def resample(series: FluxSeries, skip: int) -> FluxSeries:
     """Average every ``skip`` consecutive steps into one and cut the result to an even number of steps.
 
-    This is the running mean of width ``skip`` kept at every ``skip``-th sample. The zeros of its response fall on
-    just those frequencies that alias to zero, so S(0) stays unbiased; near the new Nyquist frequency the response
-    is not flat, which does not matter to S(0).
+    This is the running mean of width ``skip`` kept at every ``skip``-th sample. The zeros of its response
+    fall on just those frequencies that alias to zero, so S(0) stays unbiased; near the new Nyquist frequency
+    the response is not flat, which does not matter to S(0).
 
     Raises
     ------
@@ -76,7 +81,9 @@ def resample(series: FluxSeries, skip: int) -> FluxSeries:
     steps = series.steps // skip // 2 * 2
     if steps < FEWEST_STEPS:
         cutoff = series.nyquist / skip
-        raise InputError("cutoff", f"{cutoff:.4g} THz", f"raise it: only {steps} samples of the flux are left")
+        raise InputError(
+            "cutoff", f"{cutoff:.4g} THz", f"raise it: only {steps} samples of the flux are left"
+        )
     blocks = series.flux[: steps * skip].reshape(steps, skip, series.currents, series.components)
     return dataclasses.replace(series, flux=blocks.mean(axis=1), timestep=series.timestep * skip)
 
@@ -84,8 +91,8 @@ def resample(series: FluxSeries, skip: int) -> FluxSeries:
 def periodogram(flux: np.ndarray, timestep: float) -> np.ndarray:
     """Two-sided periodogram (e/N) |sum_n J_n exp(-2 pi i n k/N)|^2 along the first axis, for k = 0..N/2.
 
-    ``flux`` in eV Angstrom/ps, ``timestep`` e in ps, the result in (eV Angstrom/ps)^2 ps. With N even, the two end
-    bins taken once and the others twice sum to (N e) times the mean square (Plancherel).
+    ``flux`` in eV Angstrom/ps, ``timestep`` e in ps, the result in (eV Angstrom/ps)^2 ps. With N even, the
+    two end bins taken once and the others twice sum to (N e) times the mean square (Plancherel).
     """
     transform = fft.rfft(flux, axis=0)
     result: np.ndarray = timestep / len(flux) * (transform.real**2 + transform.imag**2)
@@ -95,16 +102,16 @@ def periodogram(flux: np.ndarray, timestep: float) -> np.ndarray:
 def power_spectrum(series: FluxSeries, cutoff: float | None = None) -> Spectrum:
     """The spectrum of the energy flux below ``cutoff`` (THz), net of the other currents if there are any.
 
-    The actual cutoff is the Nyquist frequency over an integer; None keeps the original sampling. With M currents
-    of ell components the density is the Schur complement S = Re[1/(C^-1)_00]/(ell - M + 1) of the cross-spectral
-    matrix C summed over the components: complex-Wishart statistics make it unbiased and chi-square distributed,
-    with nu = ell - M + 1.
+    The actual cutoff is the Nyquist frequency over an integer; None keeps the original sampling. With M
+    currents of ell components the density is the Schur complement S = Re[1/(C^-1)_00]/(ell - M + 1) of the
+    cross-spectral matrix C summed over the components: complex-Wishart statistics make it unbiased and
+    chi-square distributed, with nu = ell - M + 1.
 
     Raises
     ------
     InputError
-        If the cutoff leaves too few steps, a current vanishes or depends linearly on the others, or there are more
-        currents than components.
+        If the cutoff leaves too few steps, a current vanishes or depends linearly on the others, or there are
+        more currents than components.
     """
     skip = 1 if cutoff is None else skip_for_cutoff(series.timestep, cutoff)
     sampled = resample(series, skip)
@@ -130,7 +137,9 @@ def _reduced_density(series: FluxSeries) -> tuple[np.ndarray, int]:
     """Energy-flux spectrum at fixed other currents, and its degrees of freedom."""
     freedom = series.components - series.currents + 1
     if freedom < 1:
-        fix = f"give at least as many components as currents ({series.currents}): add replicas or drop currents"
+        fix = (
+            f"give at least as many components as currents ({series.currents}): add replicas or drop currents"
+        )
         raise InputError("flux.components", series.components, fix)
     transform = fft.rfft(series.flux, axis=0)
     cross = series.timestep / series.steps * np.einsum("kia,kja->kij", transform, transform.conj())
@@ -143,7 +152,9 @@ def _reduced_density(series: FluxSeries) -> tuple[np.ndarray, int]:
     coherence = cross / (norm[:, :, None] * norm[:, None, :])
     smallest = float(np.median(np.linalg.eigvalsh(coherence)[:, 0]))
     if smallest < REDUNDANCY_THRESHOLD:
-        fix = "leave out one current: they are linearly dependent (momentum conservation: one species too many)"
+        fix = (
+            "leave out one current: they are linearly dependent (momentum conservation: one species too many)"
+        )
         raise InputError("flux.currents", f"smallest coherence eigenvalue {smallest:.1e}", fix)
     rest = coherence[:, 1:, 1:]
     column = coherence[:, 1:, :1]
@@ -151,7 +162,9 @@ def _reduced_density(series: FluxSeries) -> tuple[np.ndarray, int]:
     return power[:, 0] * (1.0 - explained) / freedom, freedom
 
 
-def display_spectrum(series: FluxSeries, points: int = 600, power: float = 0.999) -> tuple[np.ndarray, np.ndarray]:
+def display_spectrum(
+    series: FluxSeries, points: int = 600, power: float = 0.999
+) -> tuple[np.ndarray, np.ndarray]:
     """Spectrum of the energy flux at full resolution, averaged over neighbouring bins for plotting.
 
     Reaches from zero to 1.25 times the frequency below which the fraction ``power`` of the mean square lies.
