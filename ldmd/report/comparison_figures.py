@@ -1,0 +1,214 @@
+"""Figures of the verdict: the two values on one axis, the ledger as a waterfall, the anharmonicity score."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ldmd.report import style
+from ldmd.report.style import Figure, canvas, column, to_svg
+from ldmd.report.text import number, signed, whole, with_error
+
+if TYPE_CHECKING:
+    from ldmd.anharmonicity import Anharmonicity
+    from ldmd.comparison import Comparison, LedgerEntry
+
+UNIT = "W/(m K)"
+LEDGER_ROUNDING = 1e-6
+"""Part of the conductivity that the ledger may miss before the figure shows a bar for it."""
+
+
+def verdict_strip(comparison: Comparison) -> Figure:
+    """Both conductivities on one axis, the dynamics with its 95 % interval."""
+    low, high = comparison.dynamics_interval_95
+    classical, quantum = comparison.lattice_classical, comparison.lattice_quantum
+    description = (
+        f"Lattice dynamics {with_error(classical.value, classical.standard_error)} {UNIT} against molecular dynamics "
+        f"{with_error(comparison.dynamics.value, comparison.dynamics.standard_error)} {UNIT}."
+    )
+    with canvas(1.2) as (figure, (axes,)):
+        axes.axvspan(low, high, color=style.DYNAMICS, alpha=0.14, lw=0)
+        axes.errorbar(
+            comparison.dynamics.value,
+            1.0,
+            xerr=[[comparison.dynamics.value - low], [high - comparison.dynamics.value]],
+            fmt="s",
+            color=style.DYNAMICS,
+            ms=6,
+            lw=1.6,
+        )
+        _lattice_point(axes, classical.value, classical.standard_error, style.CLASSICAL, "D", filled=True)
+        _lattice_point(axes, quantum.value, quantum.standard_error, style.QUANTUM, "o", filled=False)
+        axes.set_yticks([1.0, 0.0], ["molecular dynamics", "lattice dynamics"])
+        axes.set_ylim(-0.75, 1.6)
+        axes.margins(x=0.12)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"thermal conductivity at {number(comparison.temperature)} K, {UNIT}")
+        svg = to_svg(figure, "verdict", description)
+    caption = (
+        f"Square: molecular dynamics with its 95 % interval (band). Filled diamond: lattice dynamics with the classical "
+        f"statistics of the dynamics, {number(classical.value, 4)} {UNIT}; only these two are compared. Open circle: "
+        f"lattice dynamics with Bose–Einstein statistics, {number(quantum.value, 4)} {UNIT}, the one to hold against "
+        f"experiment."
+    )
+    columns = (
+        column("quantity", ("lattice classical", "lattice bose-einstein", "dynamics", "dynamics lower", "dynamics upper")),
+        column(f"conductivity [{UNIT}]", (classical.value, quantum.value, comparison.dynamics.value, low, high)),
+    )
+    return Figure("verdict", "The two values", caption, description, svg, columns)
+
+
+def _lattice_point(axes: Axes, value: float, error: float, color: str, marker: str, filled: bool) -> None:
+    axes.errorbar(
+        value,
+        0.0,
+        xerr=1.96 * error if math.isfinite(error) and error > 0.0 else None,
+        fmt=marker,
+        color=color,
+        mfc=color if filled else "white",
+        mew=1.4,
+        ms=6.5,
+    )
+
+
+def complete_ledger(comparison: Comparison) -> tuple[LedgerEntry, ...]:
+    """The ledger's entries, and one more if they do not sum to the gap between the two ends."""
+    gap = comparison.dynamics.value - comparison.lattice_quantum.value
+    missing = gap - sum(entry.value for entry in comparison.ledger)
+    if abs(missing) <= LEDGER_ROUNDING * max(abs(comparison.dynamics.value), 1e-30):
+        return comparison.ledger
+    from ldmd.comparison import LedgerEntry
+
+    return (*comparison.ledger, LedgerEntry("not itemised", missing, math.nan, "What the entries above leave out."))
+
+
+def waterfall(comparison: Comparison) -> Figure:
+    """The ledger from the lattice value with quantum statistics to the value of the dynamics."""
+    entries = complete_ledger(comparison)
+    start, end = comparison.lattice_quantum, comparison.dynamics
+    levels = start.value + np.concatenate([[0.0], np.cumsum([entry.value for entry in entries])])
+    description = "Waterfall from the lattice value with Bose-Einstein statistics to the molecular-dynamics value."
+    with canvas(3.1) as (figure, (axes,)):
+        names, ticks = _draw_waterfall(axes, comparison, entries, levels)
+        axes.set_xticks(ticks, [textwrap.fill(name, 15) for name in names])
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel(f"thermal conductivity, {UNIT}")
+        axes.set_ylim(min(0.0, 1.1 * float(levels.min())), None)
+        axes.margins(y=0.14)
+        svg = to_svg(figure, "waterfall", description)
+    steps = "; ".join(f"{entry.name} {signed(entry.value)} {UNIT}" for entry in entries)
+    caption = (
+        f"How {number(start.value, 4)} becomes {number(end.value, 4)} {UNIT} at {number(comparison.temperature)} K: {steps}. "
+        f"The steps sum to the gap; bars on them are standard errors."
+    )
+    columns = (
+        column("entry", ("lattice, Bose-Einstein", *(entry.name for entry in entries), "molecular dynamics")),
+        column(f"value [{UNIT}]", (start.value, *(entry.value for entry in entries), end.value)),
+        column(
+            f"standard error [{UNIT}]",
+            (start.standard_error, *(entry.standard_error for entry in entries), end.standard_error),
+        ),
+        column(f"level after it [{UNIT}]", (start.value, *levels[1:].tolist(), end.value)),
+    )
+    return Figure("waterfall", "From lattice to dynamics, step by step", caption, description, svg, columns)
+
+
+def _draw_waterfall(
+    axes: Axes, comparison: Comparison, entries: tuple[LedgerEntry, ...], levels: np.ndarray
+) -> tuple[list[str], list[float]]:
+    """Draw the bars from left to right; returns their names and places."""
+    classical = comparison.lattice_classical
+    names, ticks, place = ["lattice, Bose–Einstein"], [0.0], 0.0
+    _total(axes, place, float(levels[0]), comparison.lattice_quantum.standard_error, style.QUANTUM)
+    for entry, before, after in zip(entries, levels[:-1], levels[1:], strict=True):
+        axes.plot([place + 0.31, place + 1.31], [before, before], color=style.GREY, lw=0.7)
+        place += 1.0
+        _step(axes, place, float(before), float(after), entry)
+        names.append(entry.name)
+        ticks.append(place)
+        if abs(after - classical.value) <= LEDGER_ROUNDING * abs(classical.value) and entry is not entries[-1]:
+            axes.plot([place + 0.31, place + 1.31], [after, after], color=style.GREY, lw=0.7)
+            place += 1.0
+            _total(axes, place, classical.value, classical.standard_error, style.CLASSICAL)
+            names.append("lattice, classical")
+            ticks.append(place)
+    axes.plot([place + 0.31, place + 1.31], [levels[-1]] * 2, color=style.GREY, lw=0.7)
+    _total(axes, place + 1.0, comparison.dynamics.value, comparison.dynamics.standard_error, style.DYNAMICS)
+    return [*names, "molecular dynamics"], [*ticks, place + 1.0]
+
+
+def _total(axes: Axes, place: float, value: float, error: float, color: str) -> None:
+    axes.bar(place, value, width=0.62, color=color, lw=0)
+    top = value + (error if math.isfinite(error) else 0.0)
+    if math.isfinite(error) and error > 0.0:
+        axes.errorbar(place, value, yerr=error, color=style.INK, lw=1.0)
+    axes.annotate(number(value), (place, top), (0, 4), textcoords="offset points", ha="center", fontweight="bold")
+
+
+def _step(axes: Axes, place: float, before: float, after: float, entry: LedgerEntry) -> None:
+    axes.bar(place, after - before, bottom=before, width=0.62, color=style.PALE, edgecolor=style.GREY, lw=0.7)
+    top = max(before, after)
+    if math.isfinite(entry.standard_error) and entry.standard_error > 0.0:
+        axes.errorbar(place, after, yerr=entry.standard_error, color=style.INK, lw=1.0)
+        top = max(top, after + entry.standard_error)
+    axes.annotate(signed(entry.value), (place, top), (0, 4), textcoords="offset points", ha="center")
+
+
+def anharmonicity_bars(result: Anharmonicity) -> Figure:
+    """sigma^A by group of atoms and way of sampling, with standard errors."""
+    description = "Bars of the anharmonicity score by group of atoms and way of sampling."
+    width = 0.8 / len(result.samplings)
+    with canvas(2.6) as (figure, (axes,)):
+        for row, name in enumerate(result.samplings):
+            places = np.arange(len(result.groups)) + (row - 0.5 * (len(result.samplings) - 1)) * width
+            axes.bar(
+                places,
+                result.sigma[row],
+                width=0.92 * width,
+                color=(style.DYNAMICS, style.CLASSICAL, style.QUANTUM, *style.SERIES[3:])[row % 6],
+                hatch=("", "///", "...", "xxx", "", "")[row % 6],
+                edgecolor="white",
+                lw=0,
+                label=name,
+            )
+            axes.errorbar(places, result.sigma[row], yerr=result.standard_error[row], fmt="none", color=style.INK, lw=1.0)
+        axes.set_xticks(np.arange(len(result.groups)), ["all atoms" if g == "all" else g for g in result.groups])
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel("anharmonicity score σᴬ (1)")
+        axes.set_ylim(0.0, 1.32 * float(np.nanmax(result.sigma)))
+        axes.legend(loc="upper center", ncols=len(result.samplings), columnspacing=1.4)
+        svg = to_svg(figure, "anharmonicity", description)
+    columns = (
+        column("sampling", [name for name in result.samplings for _ in result.groups]),
+        column("group", [group for _ in result.samplings for group in result.groups]),
+        column("sigma^A [1]", result.sigma.ravel()),
+        column("standard error [1]", result.standard_error.ravel()),
+    )
+    title = "How much of the force the harmonic model misses"
+    return Figure("anharmonicity", title, _anharmonicity_caption(result), description, svg, columns)
+
+
+def _anharmonicity_caption(result: Anharmonicity) -> str:
+    whole_cell = result.groups.index("all") if "all" in result.groups else 0
+    sentences = [
+        f"{name}: σᴬ = {with_error(float(value), float(error))} ({whole(float(frames))} configurations)"
+        for name, value, error, frames in zip(
+            result.samplings,
+            result.sigma[:, whole_cell],
+            result.standard_error[:, whole_cell],
+            result.configurations,
+            strict=True,
+        )
+    ]
+    return (
+        f"σᴬ = √(Σ|F − F₂|² / Σ|F|²) at {number(result.temperature)} K, pooled over configurations, atoms and directions, "
+        f"with F₂ the force of the second-order model; 0 is a harmonic solid. Over all atoms: {'; '.join(sentences)}. "
+        "Bars: standard errors of block averages."
+    )
+
+

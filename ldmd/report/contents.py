@@ -1,0 +1,83 @@
+"""Everything a report is made of: results of the stages, the settings that led to them, and where they came from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ldmd.results import Check
+
+if TYPE_CHECKING:
+    from ldmd.anharmonicity import Anharmonicity
+    from ldmd.comparison import Comparison
+    from ldmd.dynamics.integrate import Trajectory
+    from ldmd.green_kubo.estimate import GreenKuboResult
+    from ldmd.inspection import Inspection
+    from ldmd.lattice.conductivity import Conductivity
+    from ldmd.lattice.linewidths import Linewidths
+    from ldmd.lattice.modes import Modes
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportContents:
+    """What a report shows. Stages that did not run are None (or empty): then the report says why.
+
+    ``settings`` are the resolved settings of the case and may nest; ``provenance`` holds versions, digests, the
+    command, the date and the machine (number of cores and model of the processor, nothing else).
+    ``force_constant_residuals`` are the translation and permutation residuals of the force constants, each
+    relative to the largest element. ``citations`` are keys of :data:`ldmd.report.citations.BIBLIOGRAPHY`.
+    """
+
+    case_name: str
+    title: str
+    settings: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    inspection: Inspection
+    force_constant_residuals: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    modes: Modes | None = None
+    linewidths: Linewidths | None = None
+    conductivity: Conductivity | None = None
+    trajectories: tuple[Trajectory, ...] | None = None
+    green_kubo: GreenKuboResult | None = None
+    anharmonicity: Anharmonicity | None = None
+    comparison: Comparison | None = None
+    citations: tuple[str, ...] = ()
+
+    @property
+    def temperature(self) -> float:
+        """Temperature (K) at which lattice and dynamics meet; without a comparison the one nearest to 300 K."""
+        if self.comparison is not None:
+            return self.comparison.temperature
+        if self.conductivity is None:
+            return 300.0
+        return float(min(self.conductivity.temperatures, key=lambda kelvin: abs(kelvin - 300.0)))
+
+    @property
+    def checks(self) -> tuple[tuple[str, Check], ...]:
+        """Every check of every stage as (stage, check), each once, failed ones first."""
+        unique: dict[tuple[str, float, float], tuple[str, Check]] = {}
+        for stage, check in self._all_checks():
+            unique.setdefault((check.name, check.value, check.threshold), (stage, check))
+        return tuple(sorted(unique.values(), key=lambda item: item[1].passed))
+
+    @property
+    def failed_checks(self) -> tuple[tuple[str, Check], ...]:
+        """Those that did not pass."""
+        return tuple(item for item in self.checks if not item[1].passed)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where the methods agree and every check passed, else 1."""
+        return 0 if self.comparison is not None and self.comparison.agree and not self.failed_checks else 1
+
+    def _all_checks(self) -> Iterator[tuple[str, Check]]:
+        yield from (("structure", check) for check in self.inspection.checks)
+        if self.green_kubo is not None:
+            yield from (("Green-Kubo", check) for check in self.green_kubo.conductivity.checks)
+        if self.comparison is None:
+            return
+        lattice = (*self.comparison.lattice_classical.checks, *self.comparison.lattice_quantum.checks)
+        yield from (("lattice", check) for check in lattice)
+        yield from (("Green-Kubo", check) for check in self.comparison.dynamics.checks)
+        yield from (("comparison", check) for check in (*self.comparison.difference.checks, *self.comparison.checks))

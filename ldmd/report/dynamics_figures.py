@@ -1,0 +1,298 @@
+"""Figures of the dynamics: spectrum of the heat flux, its cepstral fits, cutoff scan, running integral, conservation."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ldmd.report import style
+from ldmd.report.style import Figure, canvas, column, to_svg
+from ldmd.report.text import count, number, power_of_ten, signed, whole, with_error
+
+if TYPE_CHECKING:
+    from ldmd.dynamics.integrate import Trajectory
+    from ldmd.green_kubo.estimate import GreenKuboResult
+
+UNIT = "W/(m K)"
+
+FACTOR_LOOKS = (("--", style.PURPLE, "o"), ("-", style.DYNAMICS, "s"), ("-.", style.ORANGE, "^"))
+"""Line, colour and marker of the cepstral factors in ascending order."""
+
+POINTS = 300
+"""Points shown of a long series: each is the mean of a block."""
+
+
+def flux_spectrum(result: GreenKuboResult) -> Figure:
+    """Spectrum of the heat flux: in full above, below the cutoff with the cepstral fits underneath.
+
+    Densities are drawn as the conductivity that they would mean at zero frequency: S/2 over V kB T^2.
+    """
+    scale = float(result.kappa[0] / result.fit[0, 0])
+    description = "Power spectrum of the heat flux, the cutoff, and the cepstral fits whose zero-frequency value is the result."
+    with canvas(4.6, 2) as (figure, (upper, lower)):
+        upper.plot(result.raw_frequencies, scale * result.raw_density, color=style.GREY, lw=0.8)
+        upper.axvline(result.cutoff, color=style.INK, lw=0.9, ls=":")
+        _mark_cutoff(upper, result.cutoff, f"cutoff f* = {number(result.cutoff)} THz")
+        upper.set_xlim(0.0, float(result.raw_frequencies[-1]))
+        _draw_fits(lower, result, scale)
+        for axes in (upper, lower):
+            axes.set_yscale("log")
+            axes.set_ylabel(f"spectrum ({UNIT})")
+            plain_decades(axes)
+        lower.set_xlabel("frequency f (THz)")
+        svg = to_svg(figure, "spectrum", description)
+    columns = (
+        column("frequency, full spectrum [THz]", result.raw_frequencies),
+        column(f"full spectrum [{UNIT}]", scale * result.raw_density),
+        column("frequency, below the cutoff [THz]", result.frequencies),
+        column(f"spectrum below the cutoff [{UNIT}]", scale * result.density),
+        *(
+            column(f"cepstral fit, factor {factor:g} [{UNIT}]", scale * fit)
+            for factor, fit in zip(result.factors, result.fit, strict=True)
+        ),
+    )
+    return Figure("spectrum", "Spectrum of the heat flux", _spectrum_caption(result), description, svg, columns)
+
+
+def _mark_cutoff(axes: Axes, cutoff: float, text: str) -> None:
+    left = cutoff > 0.6 * axes.get_xlim()[1]
+    axes.annotate(
+        text,
+        (cutoff, 1.0),
+        (-4 if left else 4, -3),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="top",
+        fontsize=8.5,
+    )
+
+
+def _draw_fits(axes: Axes, result: GreenKuboResult, scale: float) -> None:
+    axes.scatter(result.frequencies, scale * result.density, s=4, lw=0, color=style.GREY, alpha=0.5, rasterized=True)
+    for row, (dash, color, marker) in zip(range(len(result.factors)), FACTOR_LOOKS, strict=False):
+        value, error = float(result.kappa[row]), float(result.kappa_error[row])
+        label = f"factor {result.factors[row]:g}: {with_error(value, error)} {UNIT}"
+        axes.plot(result.frequencies, scale * result.fit[row], color=color, ls=dash, lw=1.7, label=label)
+        axes.plot(0.0, value, marker=marker, color=color, ms=6, clip_on=False, zorder=4)
+    middle = scale * np.quantile(result.density, [0.002, 0.999])
+    axes.set_ylim(0.7 * middle[0], 4.0 * middle[1])
+    axes.set_xlim(0.0, result.cutoff)
+    axes.legend(loc="upper left")
+
+
+def plain_decades(axes: Axes) -> None:
+    """Label the decades of a logarithmic axis without mathematical typesetting."""
+    bottom, top = axes.get_ylim()
+    powers = range(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
+    powers = powers[:: 1 + len(powers) // 6]
+    axes.set_yticks([10.0**k for k in powers], [f"{10.0**k:g}" if -3 < k < 4 else power_of_ten(k) for k in powers])
+    axes.minorticks_off()
+    axes.set_ylim(bottom, top)
+
+
+def _spectrum_caption(result: GreenKuboResult) -> str:
+    values = " and ".join(
+        f"{with_error(float(value), float(error))} with factor {factor:g} ({count(int(kept), 'coefficient')})"
+        for factor, value, error, kept in zip(
+            result.factors, result.kappa, result.kappa_error, result.coefficients_kept, strict=True
+        )
+    )
+    return (
+        f"Periodogram of the heat flux, scaled so that its value at zero frequency is the conductivity: in full above, and "
+        f"below up to the {'automatic ' if result.cutoff_automatic else ''}cutoff, {whole(len(result.frequencies))} bins "
+        f"with {result.degrees_of_freedom} equivalent components. The cepstral filter keeps the first coefficients of the "
+        f"logarithm, Akaike’s number times a factor: {values} {UNIT}. Factor 1 is the published choice, larger ones trade a "
+        "wider error for less bias; the last is the headline."
+    )
+
+
+def cutoff_scan(result: GreenKuboResult) -> Figure:
+    """Conductivity against the cutoff frequency for every factor; flat means that the choice does not matter."""
+    cutoffs = result.scan_cutoffs
+    description = "Conductivity against the cutoff frequency of the cepstral analysis, with standard errors."
+    columns = [column("cutoff [THz]", cutoffs)]
+    with canvas(2.9) as (figure, (axes,)):
+        for row, (dash, color, marker) in zip(range(len(result.factors)), FACTOR_LOOKS, strict=False):
+            value, error, name = result.scan_kappa[row], result.scan_kappa_error[row], f"factor {result.factors[row]:g}"
+            axes.fill_between(cutoffs, value - error, value + error, color=color, alpha=0.16, lw=0)
+            axes.plot(cutoffs, value, color=color, ls=dash, marker=marker, ms=3.2, label=name)
+            columns += [column(f"conductivity, {name} [{UNIT}]", value), column(f"standard error, {name} [{UNIT}]", error)]
+        axes.axvline(result.cutoff, color=style.INK, lw=0.9, ls=":")
+        axes.set_xscale("log")
+        _mark_cutoff(axes, result.cutoff, "f*")
+        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if cutoffs.min() <= tick <= cutoffs.max()]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.set_ylim(0.0, 1.25 * float(np.nanmax(result.scan_kappa + result.scan_kappa_error)))
+        axes.set_xlabel("cutoff frequency (THz)")
+        axes.set_ylabel(f"conductivity ({UNIT})")
+        axes.legend(loc="lower right", ncols=2)
+        svg = to_svg(figure, "cutoff", description)
+    return Figure("cutoff", "Does the cutoff matter?", _scan_caption(result), description, svg, tuple(columns))
+
+
+def _scan_caption(result: GreenKuboResult) -> str:
+    near = (result.scan_cutoffs > result.cutoff / 2.01) & (result.scan_cutoffs < 2.01 * result.cutoff)
+    ranges = [
+        f"{number(float(values[near].min()))} to {number(float(values[near].max()))} {UNIT} with factor {factor:g}"
+        for factor, values in zip(result.factors, result.scan_kappa, strict=True)
+        if near.any()
+    ]
+    between = f"Between half and twice the cutoff used, {number(result.cutoff)} THz: {' and '.join(ranges)}. " if ranges else ""
+    return (
+        f"The same flux analysed with other cutoffs; bands are standard errors. {between}A curve that is flat within its "
+        "band says that the choice of the cutoff does not decide the result; one that rises towards low cutoffs, that a "
+        "narrow central peak is being missed."
+    )
+
+
+def running(result: GreenKuboResult) -> Figure:
+    """Running Green-Kubo integral with its error band and the cepstral value; the autocorrelation below."""
+    shown = result.time > 0.0
+    times, curve = result.time[shown], result.running_kappa[shown]
+    error, correlation = result.running_kappa_error[shown], result.correlation[shown]
+    description = "Running integral of the autocorrelation of the heat flux with its error band; the autocorrelation below."
+    with canvas(4.1, 2, sharex=True, height_ratios=(1.6, 1.0)) as (figure, (upper, lower)):
+        upper.axvspan(result.plateau_start, 2.0 * result.plateau_start, color=style.PALE, alpha=0.5, lw=0)
+        upper.fill_between(times, curve - error, curve + error, color=style.CLASSICAL, alpha=0.2, lw=0)
+        upper.plot(times, curve, color=style.CLASSICAL, lw=1.0, label="running integral ± standard error")
+        value, name = result.conductivity.value, f"cepstral, factor {result.factors[-1]:g}"
+        upper.axhline(value, color=style.DYNAMICS, ls="--", lw=1.2, label=name)
+        upper.set_ylim(*_window(curve, error, times, result))
+        upper.set_ylabel(f"conductivity ({UNIT})")
+        upper.legend(loc="upper right")
+        lower.plot(times, correlation, color=style.INK, lw=1.0)
+        lower.axhline(0.0, color=style.GREY, lw=0.6)
+        lower.set_ylabel("autocorrelation (1)")
+        lower.set_xscale("log")
+        first, last = math.ceil(math.log10(times[0])), math.floor(math.log10(times[-1]))
+        ticks = [10.0**k for k in range(first, last + 1)]
+        lower.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        lower.minorticks_off()
+        lower.set_xlim(times[0], times[-1])
+        lower.set_xlabel("time (ps)")
+        svg = to_svg(figure, "running", description)
+    columns = (
+        column("time [ps]", result.time),
+        column(f"running integral [{UNIT}]", result.running_kappa),
+        column(f"standard error [{UNIT}]", result.running_kappa_error),
+        column("autocorrelation [1]", result.correlation),
+    )
+    return Figure("running", "The Green–Kubo integral itself", _running_caption(result), description, svg, columns)
+
+
+def _window(curve: np.ndarray, error: np.ndarray, times: np.ndarray, result: GreenKuboResult) -> tuple[float, float]:
+    """Limits that show the plateau: vibrations of the first picosecond may swing far beyond and are cut."""
+    late = times >= min(0.5 * result.plateau_start, 0.5 * float(times[-1]))
+    low, high = float((curve - error)[late].min()), float((curve + error)[late].max())
+    low, high = min(low, 0.0), max(high, 1.3 * result.conductivity.value)
+    return low - 0.05 * (high - low), high + 0.25 * (high - low)
+
+
+def _running_caption(result: GreenKuboResult) -> str:
+    failed = [check for check in result.running.checks if not check.passed]
+    notes = "".join(f" Not passed: {check.name}. {check.advice}" for check in failed)
+    return (
+        "Integral of the autocorrelation of the heat flux up to a time, with the standard error from blocks (jackknife). "
+        f"Read between {number(result.plateau_start, 2)} and {number(2.0 * result.plateau_start, 2)} ps (shaded) it is "
+        f"{with_error(result.running.value, result.running.standard_error)} {UNIT}, {number(abs(result.agreement_sigma), 2)} "
+        "standard errors from the cepstral value; both read the same data. Early swings beyond the frame are vibrations. "
+        f"Below: the autocorrelation over its value at time zero.{notes}"
+    )
+
+
+def axes_values(result: GreenKuboResult) -> Figure | None:
+    """The conductivity along each Cartesian axis, for the last factor; None where the axes were not analysed alone."""
+    values, errors = result.axis_kappa[-1], result.axis_kappa_error[-1]
+    if np.isnan(values).any():
+        return None
+    names, rows = ("x", "y", "z")[: len(values)], np.arange(len(values))[::-1]
+    bounds = values * np.exp(1.96 * np.array([[-1.0], [1.0]]) * errors / values)
+    description = "Conductivity along x, y and z with 95 percent intervals, and that of all three together."
+    with canvas(1.75) as (figure, (axes,)):
+        axes.axvspan(*result.interval_95, color=style.DYNAMICS, alpha=0.14, lw=0)
+        axes.axvline(result.conductivity.value, color=style.DYNAMICS, lw=1.2)
+        axes.errorbar(values, rows, xerr=np.abs(bounds - values), fmt="o", color=style.INK, ms=5, lw=1.2)
+        axes.set_yticks(rows, names)
+        axes.set_ylim(-0.6, len(names) - 0.4)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"conductivity ({UNIT})")
+        svg = to_svg(figure, "axes", description)
+    listed = ", ".join(f"{n} {with_error(float(v), float(e))}" for n, v, e in zip(names, values, errors, strict=True))
+    caption = (
+        f"Each Cartesian axis analysed alone, with the {count(result.replicas, 'replica')} as its equivalent components: "
+        f"{listed} {UNIT}. Bars: 95 % intervals (log-normal); line and band: all axes together."
+    )
+    columns = (
+        column("axis", names),
+        column(f"conductivity [{UNIT}]", values),
+        column(f"standard error [{UNIT}]", errors),
+        column(f"lower end of 95 % [{UNIT}]", bounds[0]),
+        column(f"upper end of 95 % [{UNIT}]", bounds[1]),
+    )
+    return Figure("axes", "The three directions", caption, description, svg, columns)
+
+
+def block_means(series: np.ndarray, points: int = POINTS) -> np.ndarray:
+    """Means of at most so many equal consecutive blocks along the first axis; a rest is left out."""
+    width = max(1, len(series) // points)
+    blocks = len(series) // width
+    return np.asarray(series[: blocks * width].reshape(blocks, width, *series.shape[1:]).mean(axis=1))
+
+
+def energy_drift(trajectory: Trajectory) -> float:
+    """Drift of the total energy over the run, eV/atom: slope of a straight line times the length."""
+    time = np.linspace(-0.5, 0.5, len(trajectory.energy))
+    centred = trajectory.energy - trajectory.energy.mean()
+    return float(time @ centred / (time @ time))
+
+
+def conservation(trajectories: tuple[Trajectory, ...]) -> Figure:
+    """Total energy and temperature of every replica against time."""
+    energies = [block_means(run.energy - run.energy[0]) for run in trajectories]
+    largest = max(float(np.abs(energy).max()) for energy in energies)
+    unit, scale = ("meV/atom", 1e3) if largest > 1e-4 else ("µeV/atom", 1e6)
+    columns = []
+    description = "Change of the total energy and the temperature of every replica against time."
+    with canvas(3.4, 2, sharex=True) as (figure, (upper, lower)):
+        for place, (run, energy) in enumerate(zip(trajectories, energies, strict=True)):
+            length = run.sampling_interval * len(run.energy)
+            time = (np.arange(len(energy)) + 0.5) * length / len(energy)
+            kelvin = block_means(run.temperature)
+            look = {"color": style.SERIES[place % 6], "lw": 1.0, "ls": ("-", "--", "-.", ":")[(place // 6) % 4]}
+            upper.plot(time, scale * energy, label=f"replica {place + 1}", **look)
+            lower.plot(time[: len(kelvin)], kelvin[: len(time)], **look)
+            columns += [
+                column(f"time, replica {place + 1} [ps]", time),
+                column(f"energy change, replica {place + 1} [eV/atom]", energy),
+                column(f"temperature, replica {place + 1} [K]", kelvin),
+            ]
+        upper.set_ylabel(f"energy change ({unit})")
+        upper.axhline(0.0, color=style.GREY, lw=0.6)
+        if len(trajectories) > 1:
+            upper.legend(loc="best", ncols=min(4, len(trajectories)), fontsize=8)
+        lower.set_ylabel("temperature (K)")
+        lower.set_xlabel("time (ps)")
+        lower.set_xlim(0.0, None)
+        svg = to_svg(figure, "conservation", description)
+    caption = _conservation_caption(trajectories)
+    return Figure("conservation", "Is energy conserved?", caption, description, svg, tuple(columns))
+
+
+def _conservation_caption(trajectories: tuple[Trajectory, ...]) -> str:
+    drifts = [energy_drift(run) for run in trajectories]
+    worst = drifts[int(np.argmax(np.abs(drifts)))]
+    kelvin = np.array([run.temperature.mean() for run in trajectories])
+    spread = f" (from {number(float(kelvin.min()), 4)} to {number(float(kelvin.max()), 4)} K)" if len(kelvin) > 1 else ""
+    length = trajectories[0].sampling_interval * len(trajectories[0].energy)
+    return (
+        f"{count(len(trajectories), 'replica').capitalize()} of {number(length)} ps without thermostat, step "
+        f"{number(1e3 * trajectories[0].time_step)} fs; block means. Largest drift of the total energy over a run: "
+        f"{signed(worst)} eV/atom (straight line). Mean temperature {number(float(kelvin.mean()), 4)} K{spread}: this value, "
+        "squared, enters the Green–Kubo formula."
+    )

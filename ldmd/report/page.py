@@ -1,0 +1,253 @@
+"""The page: sections in the order of questions a reader asks, rendered to one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from ldmd.errors import InputError
+from ldmd.report import comparison_figures, dynamics_figures, lattice_figures, structure_figures, tables
+from ldmd.report.citations import bibtex, cited
+from ldmd.report.contents import ReportContents
+from ldmd.report.style import Figure, data_uri
+from ldmd.report.tables import Table
+from ldmd.report.text import count, interval, number, slug, with_error
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclasses.dataclass(frozen=True)
+class Headline:
+    """The verdict in one short sentence; ``tone`` is agree, caution or disagree, ``mark`` its sign."""
+
+    text: str
+    tone: str
+    mark: str
+    lines: tuple[str, ...]
+    numbers: tuple[tuple[str, str, str], ...]  # name, value, what it is
+    problems: tuple[tuple[str, str, str], ...]  # check, finding, advice
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """One section: a sentence for readers who do not know phonons, then figures and tables."""
+
+    key: str
+    title: str
+    lead: str
+    blocks: tuple[Figure | Table, ...]
+
+
+def write_report(contents: ReportContents, path: Path) -> None:
+    """Write the report of a case as one HTML file, replacing an earlier one at once or not at all.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written; an earlier report is untouched then.
+    """
+    text = render(contents)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+            Path(temporary).chmod(0o644)
+            os.replace(temporary, path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        fix = f"cannot be written ({error.strerror}); free space or choose a folder that you may write to"
+        raise InputError("report", path, fix) from error
+
+
+def render(contents: ReportContents) -> str:
+    """The report as HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sections = tuple(sections_of(contents))
+    figures = [block.key for section in sections for block in section.blocks if isinstance(block, Figure)]
+    strip = comparison_figures.verdict_strip(contents.comparison) if contents.comparison is not None else None
+    return environment.get_template("report.html.j2").render(
+        contents=contents,
+        headline=headline(contents),
+        strip=strip,
+        sections=sections,
+        numbers={key: place for place, key in enumerate(figures, start=1)},
+        settings=tables.flat_rows(contents.settings),
+        provenance=tables.flat_rows(contents.provenance),
+        works=cited(contents.citations),
+        bibtex=bibtex(contents.citations),
+        bibtex_uri=data_uri(bibtex(contents.citations), "application/x-bibtex"),
+        slug=slug(contents.case_name),
+        svg=lambda figure: Markup(figure.svg),
+        is_figure=lambda block: isinstance(block, Figure),
+    )
+
+
+def headline(contents: ReportContents) -> Headline:
+    """What the reader should know after one second."""
+    comparison, failed = contents.comparison, contents.failed_checks
+    problems = tuple(
+        (
+            check.name,
+            f"{number(check.value)}, should be {'at most' if check.relation == '<=' else 'at least'} "
+            f"{number(check.threshold)} {'' if check.unit == '1' else check.unit}".strip(),
+            check.advice,
+        )
+        for _, check in failed
+    )
+    if comparison is None:
+        wrong = any(not check.passed for check in contents.inspection.checks)
+        text = "This structure cannot be trusted yet." if wrong else "There is nothing to compare yet."
+        line = (
+            "Lattice dynamics expands the energy around a smooth minimum. This structure has none, so neither method was "
+            "compared; what has to be mended first is listed below."
+            if wrong
+            else "The structure passed its checks; the stages that lead to a comparison have not run."
+        )
+        return Headline(text, "disagree" if wrong else "caution", "✗" if wrong else "…", (line,), (), problems)
+    dynamics = comparison.dynamics
+    half = 0.5 * (comparison.dynamics_interval_95[1] - comparison.dynamics_interval_95[0])
+    lines = [comparison.sentence]
+    if dynamics.value > 0.0:
+        lines.append(f"The 95 % interval of the dynamics is ± {number(100.0 * half / dynamics.value, 2)} % wide.")
+    if not comparison.agree:
+        text, tone, mark = "The two methods disagree.", "disagree", "≠"
+    elif failed:
+        text, tone, mark = f"The two methods agree, but {count(len(failed), 'check')} failed.", "caution", "≈"
+    else:
+        text, tone, mark = "The two methods agree.", "agree", "✓"
+    return Headline(text, tone, mark, tuple(lines), _numbers(contents), problems)
+
+
+def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
+    comparison = contents.comparison
+    assert comparison is not None
+    classical, quantum, dynamics = comparison.lattice_classical, comparison.lattice_quantum, comparison.dynamics
+    bounds = interval(comparison.dynamics_interval_95, dynamics.standard_error)
+    return (
+        (
+            "lattice dynamics",
+            with_error(classical.value, classical.standard_error),
+            f"W/(m K), classical; {number(quantum.value)} with quantum statistics",
+        ),
+        ("molecular dynamics", number(dynamics.value), f"W/(m K), 95 % interval {bounds}"),
+        (
+            "difference",
+            f"{number(abs(comparison.sigmas), 2)} σ",
+            f"{with_error(comparison.difference.value, comparison.difference.standard_error)} W/(m K), lattice minus "
+            f"dynamics; tolerance {number(comparison.tolerance_sigma, 2)} σ",
+        ),
+    )
+
+
+def sections_of(contents: ReportContents) -> Iterator[Section]:
+    """The sections that the contents allow."""
+    if contents.comparison is not None:
+        entries = comparison_figures.complete_ledger(contents.comparison)
+        yield Section(
+            "ledger",
+            "The ledger",
+            "Two independent calculations of how well the same atoms conduct heat; the ledger lists what separates them.",
+            (
+                comparison_figures.waterfall(contents.comparison),
+                tables.ledger_table(contents.comparison, entries),
+                tables.values_table(contents.comparison),
+            ),
+        )
+    if contents.comparison is None:
+        yield _structure(contents)
+    yield Section(
+        "checks",
+        "Checks",
+        "A number is worth as much as the assumptions under it; every row tests one of them.",
+        (tables.checks_table(contents.checks),),
+    )
+    if contents.comparison is not None:
+        yield _structure(contents)
+    if contents.modes is not None:
+        yield _lattice(contents)
+    if contents.green_kubo is not None or contents.trajectories:
+        yield _dynamics(contents)
+    if contents.anharmonicity is not None:
+        yield Section(
+            "anharmonicity",
+            "Anharmonicity",
+            "How far the bonds are from ideal springs at this temperature: 0 means ideal springs; at 1 the error made by "
+            "assuming springs is as large as the forces themselves.",
+            (comparison_figures.anharmonicity_bars(contents.anharmonicity),),
+        )
+
+
+def _structure(contents: ReportContents) -> Section:
+    inspection = contents.inspection
+    blocks: list[Figure | Table] = [structure_figures.pair_distances(inspection)]
+    if len(inspection.switching_distances):
+        blocks.append(tables.pairs_table(inspection))
+    blocks += [tables.structure_table(inspection), tables.state_table(inspection)]
+    if contents.force_constant_residuals:
+        blocks.append(tables.residuals_table(contents.force_constant_residuals))
+    return Section(
+        "structure",
+        "The structure",
+        "Both methods start from this arrangement of atoms; where it is flawed, nothing computed from it means much.",
+        tuple(blocks),
+    )
+
+
+def _lattice(contents: ReportContents) -> Section:
+    modes, linewidths, conductivity = contents.modes, contents.linewidths, contents.conductivity
+    assert modes is not None
+    blocks: list[Figure | Table] = [lattice_figures.density_of_states(modes, contents.inspection.symbols)]
+    if linewidths is not None:
+        flags = lattice_figures.flagged_modes(modes, linewidths, contents.temperature)
+        blocks += [lattice_figures.linewidth_scatter(flags, linewidths.kernel, linewidths.width), tables.flagged_table(flags)]
+    if conductivity is not None:
+        blocks += [
+            lattice_figures.conductivity_against_temperature(conductivity, contents.comparison),
+            tables.conductivity_table(conductivity),
+            lattice_figures.accumulation(conductivity, modes, contents.temperature),
+        ]
+    return Section(
+        "lattice",
+        "Lattice dynamics",
+        "The solid as a set of vibrations that hand heat to each other: which there are, how long they live, how much each "
+        "carries.",
+        tuple(blocks),
+    )
+
+
+def _dynamics(contents: ReportContents) -> Section:
+    blocks: list[Figure | Table] = []
+    result = contents.green_kubo
+    if result is not None:
+        blocks += [
+            dynamics_figures.flux_spectrum(result),
+            dynamics_figures.cutoff_scan(result),
+            dynamics_figures.running(result),
+        ]
+        directions = dynamics_figures.axes_values(result)
+        blocks += [] if directions is None else [directions]
+    if contents.trajectories:
+        blocks.append(dynamics_figures.conservation(contents.trajectories))
+    return Section(
+        "dynamics",
+        "Molecular dynamics",
+        "The atoms simply move, and the conductivity is read from how quickly the random flow of heat among them forgets "
+        "itself (Green–Kubo).",
+        tuple(blocks),
+    )

@@ -1,0 +1,248 @@
+"""Tables of the page: cells that know how they sort."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ldmd.report.lattice_figures import FlaggedModes, isotropic
+from ldmd.report.text import interval, number, statistics_name, whole, with_error
+from ldmd.results import Check
+
+if TYPE_CHECKING:
+    from ldmd.comparison import Comparison, LedgerEntry
+    from ldmd.inspection import Inspection
+    from ldmd.lattice.conductivity import Conductivity
+
+FLAGGED_ROWS = 15
+"""Modes listed, those with the largest gamma/omega."""
+
+PAIR_ROWS = 40
+"""Offending pairs listed; the figure's numbers hold them all."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Text, and the key by which its column sorts; ``look`` is a class of the style sheet."""
+
+    text: str
+    sort: str
+    look: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Names of columns and rows of cells; ``numeric`` columns align to the right."""
+
+    key: str
+    caption: str
+    columns: tuple[str, ...]
+    numeric: tuple[bool, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    sortable: bool = True
+
+
+def words(text: str, look: str = "") -> Cell:
+    """A cell that sorts by its text."""
+    return Cell(text, text.lower(), look)
+
+
+def figure(value: float, digits: int = 3, text: str | None = None) -> Cell:
+    """A cell that sorts by its number."""
+    return Cell(number(value, digits) if text is None else text, repr(float(value)), "number")
+
+
+def table(key: str, caption: str, columns: Iterable[tuple[str, bool]], rows: Iterable[tuple[Cell, ...]], **kwargs: Any) -> Table:
+    """A table from (name, whether numeric) pairs and rows."""
+    heads = tuple(columns)
+    return Table(key, caption, tuple(name for name, _ in heads), tuple(flag for _, flag in heads), tuple(rows), **kwargs)
+
+
+def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
+    """Every check with its value, threshold, outcome in words, and what to do about a failure."""
+    rows = []
+    for stage, check in checks:
+        unit = "" if check.unit in ("", "1") else f" {check.unit}"
+        relation = {"<=": "≤", ">=": "≥"}.get(check.relation, check.relation)
+        outcome = Cell("✓ passed", "1", "passed") if check.passed else Cell("✗ failed", "0", "failed")
+        rows.append(
+            (
+                outcome,
+                words(check.name),
+                words(stage),
+                figure(check.value, 3),
+                figure(check.threshold, 3, f"{relation} {number(check.threshold)}{unit}"),
+                words("–" if check.passed else check.advice, "" if check.passed else "advice"),
+            )
+        )
+    heads = (("Outcome", False), ("Check", False), ("Stage", False), ("Value", True), ("Required", True), ("What to do", False))
+    return table("checks", "Every check, failed ones first. A check is a measured value against a threshold.", heads, rows)
+
+
+def ledger_table(comparison: Comparison, entries: Iterable[LedgerEntry]) -> Table:
+    """The ledger with its explanations."""
+    unit = "W/(m K)"
+    start, end = comparison.lattice_quantum, comparison.dynamics
+    rows = [_ledger_row("lattice dynamics, Bose–Einstein", start.value, start.standard_error, "Where the ledger starts.")]
+    rows += [_ledger_row(e.name, e.value, e.standard_error, e.explanation, change=True) for e in entries]
+    rows.append(_ledger_row("molecular dynamics", end.value, end.standard_error, "Where it ends."))
+    heads = (("Entry", False), (f"Value, {unit}", True), ("Standard error", True), ("What it is", False))
+    return table("ledger", "The ledger. Entries between the first and the last row sum to their difference.", heads, rows, sortable=False)
+
+
+def _ledger_row(name: str, value: float, error: float, explanation: str, change: bool = False) -> tuple[Cell, ...]:
+    text = ("+" if change and value > 0.0 else "") + number(value)
+    return words(name, "" if change else "strong"), figure(value, 3, text), figure(error, 2), words(explanation)
+
+
+def flagged_table(flags: FlaggedModes) -> Table:
+    """The modes with the largest linewidth over frequency, and their flags."""
+    order = np.argsort(-flags.damping)[:FLAGGED_ROWS]
+    names = [*flags.gamma]
+    rows = []
+    for k in order:
+        marks = [text for text, flag in (("overdamped", flags.overdamped[k]), ("localised", flags.localised[k])) if flag]
+        gamma = [figure(float(flags.gamma[name][k])) for name in names]
+        rows.append(
+            (
+                figure(float(flags.index[k]), text=whole(float(flags.index[k]))),
+                figure(float(flags.frequency[k])),
+                *gamma,
+                figure(float(flags.damping[k])),
+                figure(float(flags.participation_ratio[k]), 2),
+                words(", ".join(marks) or "–"),
+            )
+        )
+    heads = [("Mode", True), ("ν, THz", True)]
+    heads += [(f"γ HWHM, {statistics_name(name)}, rad/ps", True) for name in names]
+    heads += [("γ/ω", True), ("Participation ratio", True), ("Flags", False)]
+    caption = (
+        f"The {len(rows)} modes with the largest γ/ω ({statistics_name(flags.reference)}) at {number(flags.temperature)} K. "
+        "Overdamped: γ > ω. Localised: participation ratio below 0.2."
+    )
+    return table("flagged", caption, heads, rows)
+
+
+def conductivity_table(conductivity: Conductivity) -> Table:
+    """Isotropic conductivities by temperature, statistics and method, and how anisotropic the tensor is."""
+    means = {name: isotropic(getattr(conductivity, name)) for name in ("qhgk", "intraband", "allen_feldman")}
+    rows = []
+    for t, kelvin in enumerate(conductivity.temperatures):
+        for s, name in enumerate(conductivity.statistics):
+            diagonal = " ".join(number(float(v)) for v in np.diagonal(conductivity.qhgk[t, s]))
+            values = [figure(float(means[method][t, s]), 4) for method in means]
+            rows.append((figure(float(kelvin)), words(statistics_name(name)), *values, words(diagonal, "number")))
+    heads = [("T, K", True), ("Statistics", False), ("QHGK", True), ("Intraband", True), ("Allen–Feldman", True)]
+    heads.append(("QHGK xx, yy, zz", True))
+    return table("conductivities", "Conductivities of the lattice in W/(m K): one third of the trace.", heads, rows)
+
+
+def structure_table(inspection: Inspection) -> Table:
+    """How many atoms of each species have how many neighbours."""
+    most = int(np.max(np.flatnonzero(inspection.coordination.sum(axis=0)), initial=0))
+    counts = range(most + 1)
+    rows = []
+    for place, name in enumerate(inspection.species):
+        cells = [figure(float(inspection.coordination[place, n]), text=whole(float(inspection.coordination[place, n]))) for n in counts]
+        rows.append((words(name), *cells))
+    heads = [("Species", False), *((f"{n}", True) for n in counts)]
+    return table("coordination", "Number of atoms by species (rows) and number of neighbours (columns).", heads, rows)
+
+
+def state_table(inspection: Inspection) -> Table:
+    """Size, density, energy, pressure and the largest force at the minimum."""
+    rows = [
+        (words(name), figure(value, digits), words(unit))
+        for name, value, digits, unit in (
+            ("atoms", float(len(inspection.symbols)), 6, "–"),
+            ("density", inspection.density, 4, "g/cm³"),
+            ("potential energy", inspection.energy_per_atom, 6, "eV/atom"),
+            ("pressure", inspection.pressure, 2, "GPa"),
+            ("largest force", inspection.largest_force, 2, "eV/Å"),
+        )
+    ]
+    heads = (("Quantity", False), ("Value", True), ("Unit", False))
+    return table("state", "The structure as it enters both methods.", heads, rows, sortable=False)
+
+
+def pairs_table(inspection: Inspection) -> Table:
+    """Pairs inside a switching region, nearest to their cutoff first."""
+    gaps = inspection.outer_cutoffs - inspection.switching_distances
+    order = np.argsort(gaps)[:PAIR_ROWS]
+    rows = []
+    for k in order:
+        i, j = (int(atom) for atom in inspection.switching_pairs[k])
+        rows.append(
+            (
+                words(f"{inspection.symbols[i]} {i} – {inspection.symbols[j]} {j}"),
+                figure(float(inspection.switching_distances[k]), text=f"{inspection.switching_distances[k]:.4f}"),
+                figure(float(inspection.outer_cutoffs[k]), text=f"{inspection.outer_cutoffs[k]:.4f}"),
+                figure(float(gaps[k]), text=f"{gaps[k]:.4f}"),
+            )
+        )
+    total = len(gaps)
+    listed = "All" if len(rows) == total else f"The {len(rows)} of {whole(total)}"
+    caption = f"{listed} pairs in a switching region, nearest to the cutoff first. Atoms are numbered from 0."
+    heads = (("Pair", False), ("Distance, Å", True), ("Outer cutoff, Å", True), ("Distance to the cutoff, Å", True))
+    return table("pairs", caption, heads, rows)
+
+
+def residuals_table(residuals: Mapping[str, float]) -> Table:
+    """Residuals of the sum rules of the force constants."""
+    rows = [(words(name), figure(float(value), 2)) for name, value in residuals.items()]
+    caption = "Sum rules of the force constants: residual over the largest element. Rounding alone leaves about 1e-13."
+    return table("residuals", caption, (("Sum rule", False), ("Relative residual", True)), rows)
+
+
+def values_table(comparison: Comparison) -> Table:
+    """The numbers of the verdict, with errors and intervals."""
+    rows = []
+    for name, estimate in (
+        ("lattice dynamics, classical", comparison.lattice_classical),
+        ("lattice dynamics, Bose–Einstein", comparison.lattice_quantum),
+        ("molecular dynamics", comparison.dynamics),
+        ("lattice (classical) − dynamics", comparison.difference),
+    ):
+        bounds = comparison.dynamics_interval_95 if estimate is comparison.dynamics else _normal(estimate.value, estimate.standard_error)
+        rows.append(
+            (
+                words(name),
+                figure(estimate.value, 4, with_error(estimate.value, estimate.standard_error)),
+                words(interval(bounds, estimate.standard_error) if estimate.standard_error > 0.0 else "–", "number"),
+                words(estimate.unit),
+            )
+        )
+    heads = (("Quantity", False), ("Value ± standard error", True), ("95 % interval", True), ("Unit", False))
+    return table("values", f"The compared values at {number(comparison.temperature)} K.", heads, rows, sortable=False)
+
+
+def _normal(value: float, error: float) -> tuple[float, float]:
+    return value - 1.96 * error, value + 1.96 * error
+
+
+def flat_rows(nested: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as (dotted name, text) pairs in their own order."""
+    rows: list[tuple[str, str]] = []
+    for name, value in nested.items():
+        full = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            rows += flat_rows(value, f"{full}.")
+        else:
+            rows.append((full, plain(value)))
+    return rows
+
+
+def plain(value: Any) -> str:
+    """A setting as text: lists joined by commas, numbers short, nothing for None."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return ", ".join(plain(item) for item in value)
+    return str(value)
