@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from ldmd.report import style
 from ldmd.report.style import Figure, canvas, column, to_svg
-from ldmd.report.text import number, signed, whole, with_error
+from ldmd.report.text import brief, decimals, fixed, number, signed, whole, with_error
 
 if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity
@@ -48,7 +48,7 @@ def verdict_strip(comparison: Comparison) -> Figure:
         axes.margins(x=0.12)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"thermal conductivity at {number(comparison.temperature)} K, {UNIT}")
+        axes.set_xlabel(f"thermal conductivity at {brief(comparison.temperature)} K, {UNIT}")
         svg = to_svg(figure, "verdict", description)
     caption = (
         f"Square: molecular dynamics with its 95 % interval (band). Filled diamond: lattice dynamics with the classical "
@@ -98,12 +98,12 @@ def waterfall(comparison: Comparison) -> Figure:
         axes.set_xticks(ticks, [textwrap.fill(name, 15) for name in names])
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel(f"thermal conductivity, {UNIT}")
-        axes.set_ylim(min(0.0, 1.1 * float(levels.min())), None)
-        axes.margins(y=0.14)
+        top = float(levels.max()) + max(0.0, np.nan_to_num(end.standard_error))
+        axes.set_ylim(min(0.0, 1.1 * float(levels.min())), 1.12 * top)
         svg = to_svg(figure, "waterfall", description)
     steps = "; ".join(f"{entry.name} {signed(entry.value)} {UNIT}" for entry in entries)
     caption = (
-        f"How {number(start.value, 4)} becomes {number(end.value, 4)} {UNIT} at {number(comparison.temperature)} K: {steps}. "
+        f"How {number(start.value, 4)} becomes {number(end.value, 4)} {UNIT} at {brief(comparison.temperature)} K: {steps}. "
         f"The steps sum to the gap; bars on them are standard errors."
     )
     columns = (
@@ -123,8 +123,9 @@ def _draw_waterfall(
 ) -> tuple[list[str], list[float]]:
     """Draw the bars from left to right; returns their names and places."""
     classical = comparison.lattice_classical
+    places = decimals(comparison.dynamics.standard_error)
     names, ticks, place = ["lattice, Bose–Einstein"], [0.0], 0.0
-    _total(axes, place, float(levels[0]), comparison.lattice_quantum.standard_error, style.QUANTUM)
+    _total(axes, place, float(levels[0]), comparison.lattice_quantum.standard_error, style.QUANTUM, places)
     for entry, before, after in zip(entries, levels[:-1], levels[1:], strict=True):
         axes.plot([place + 0.31, place + 1.31], [before, before], color=style.GREY, lw=0.7)
         place += 1.0
@@ -134,20 +135,21 @@ def _draw_waterfall(
         if abs(after - classical.value) <= LEDGER_ROUNDING * abs(classical.value) and entry is not entries[-1]:
             axes.plot([place + 0.31, place + 1.31], [after, after], color=style.GREY, lw=0.7)
             place += 1.0
-            _total(axes, place, classical.value, classical.standard_error, style.CLASSICAL)
+            _total(axes, place, classical.value, classical.standard_error, style.CLASSICAL, places)
             names.append("lattice, classical")
             ticks.append(place)
     axes.plot([place + 0.31, place + 1.31], [levels[-1]] * 2, color=style.GREY, lw=0.7)
-    _total(axes, place + 1.0, comparison.dynamics.value, comparison.dynamics.standard_error, style.DYNAMICS)
+    end = comparison.dynamics
+    _total(axes, place + 1.0, end.value, end.standard_error, style.DYNAMICS, places)
     return [*names, "molecular dynamics"], [*ticks, place + 1.0]
 
 
-def _total(axes: Axes, place: float, value: float, error: float, color: str) -> None:
+def _total(axes: Axes, place: float, value: float, error: float, color: str, places: int) -> None:
     axes.bar(place, value, width=0.62, color=color, lw=0)
     top = value + (error if math.isfinite(error) else 0.0)
     if math.isfinite(error) and error > 0.0:
         axes.errorbar(place, value, yerr=error, color=style.INK, lw=1.0)
-    axes.annotate(number(value), (place, top), (0, 4), textcoords="offset points", ha="center", fontweight="bold")
+    axes.annotate(fixed(value, places), (place, top), (0, 4), textcoords="offset points", ha="center", fontweight="bold")
 
 
 def _step(axes: Axes, place: float, before: float, after: float, entry: LedgerEntry) -> None:
@@ -180,8 +182,8 @@ def anharmonicity_bars(result: Anharmonicity) -> Figure:
         axes.set_xticks(np.arange(len(result.groups)), ["all atoms" if g == "all" else g for g in result.groups])
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("anharmonicity score σᴬ (1)")
-        axes.set_ylim(0.0, 1.32 * float(np.nanmax(result.sigma)))
-        axes.legend(loc="upper center", ncols=len(result.samplings), columnspacing=1.4)
+        axes.set_ylim(0.0, 1.05 * float(np.nanmax(result.sigma + result.standard_error)))
+        figure.legend(loc="outside upper left", ncols=min(3, len(result.samplings)), columnspacing=1.4)
         svg = to_svg(figure, "anharmonicity", description)
     columns = (
         column("sampling", [name for name in result.samplings for _ in result.groups]),
@@ -206,7 +208,7 @@ def _anharmonicity_caption(result: Anharmonicity) -> str:
         )
     ]
     return (
-        f"σᴬ = √(Σ|F − F₂|² / Σ|F|²) at {number(result.temperature)} K, pooled over configurations, atoms and directions, "
+        f"σᴬ = √(Σ|F − F₂|² / Σ|F|²) at {brief(result.temperature)} K, pooled over configurations, atoms and directions, "
         f"with F₂ the force of the second-order model; 0 is a harmonic solid. Over all atoms: {'; '.join(sentences)}. "
         "Bars: standard errors of block averages."
     )

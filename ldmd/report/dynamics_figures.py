@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from ldmd.report import style
 from ldmd.report.style import Figure, canvas, column, to_svg
-from ldmd.report.text import count, number, power_of_ten, signed, whole, with_error
+from ldmd.report.text import brief, count, number, power_of_ten, signed, whole, with_error
 
 if TYPE_CHECKING:
     from ldmd.dynamics.integrate import Trajectory
@@ -42,6 +42,7 @@ def flux_spectrum(result: GreenKuboResult) -> Figure:
             axes.set_yscale("log")
             axes.set_ylabel(f"spectrum ({UNIT})")
             plain_decades(axes)
+        upper.set_ylim(None, 4.0 * upper.get_ylim()[1])
         lower.set_xlabel("frequency f (THz)")
         svg = to_svg(figure, "spectrum", description)
     columns = (
@@ -187,7 +188,7 @@ def running(result: GreenKuboResult) -> Figure:
 
 def _window(curve: np.ndarray, error: np.ndarray, times: np.ndarray, result: GreenKuboResult) -> tuple[float, float]:
     """Limits that show the plateau: vibrations of the first picosecond may swing far beyond and are cut."""
-    late = times >= min(0.5 * result.plateau_start, 0.5 * float(times[-1]))
+    late = times >= min(result.plateau_start, 0.5 * float(times[-1]))
     low, high = float((curve - error)[late].min()), float((curve + error)[late].max())
     low, high = min(low, 0.0), max(high, 1.3 * result.conductivity.value)
     return low - 0.05 * (high - low), high + 0.25 * (high - low)
@@ -254,7 +255,7 @@ def energy_drift(trajectory: Trajectory) -> float:
 
 def conservation(trajectories: tuple[Trajectory, ...]) -> Figure:
     """Total energy and temperature of every replica against time."""
-    energies = [block_means(run.energy - run.energy[0]) for run in trajectories]
+    energies = [means - means[0] for means in (block_means(run.energy) for run in trajectories)]
     largest = max(float(np.abs(energy).max()) for energy in energies)
     unit, scale = ("meV/atom", 1e3) if largest > 1e-4 else ("µeV/atom", 1e6)
     columns = []
@@ -291,8 +292,8 @@ def _conservation_caption(trajectories: tuple[Trajectory, ...]) -> str:
     spread = f" (from {number(float(kelvin.min()), 4)} to {number(float(kelvin.max()), 4)} K)" if len(kelvin) > 1 else ""
     length = trajectories[0].sampling_interval * len(trajectories[0].energy)
     return (
-        f"{count(len(trajectories), 'replica').capitalize()} of {number(length)} ps without thermostat, step "
-        f"{number(1e3 * trajectories[0].time_step)} fs; block means. Largest drift of the total energy over a run: "
+        f"{count(len(trajectories), 'replica').capitalize()} of {brief(length)} ps without thermostat, step "
+        f"{brief(1e3 * trajectories[0].time_step)} fs; block means. Largest drift of the total energy over a run: "
         f"{signed(worst)} eV/atom (straight line). Mean temperature {number(float(kelvin.mean()), 4)} K{spread}: this value, "
         "squared, enters the Green–Kubo formula."
     )

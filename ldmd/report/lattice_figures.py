@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from ldmd.report import style
 from ldmd.report.style import Figure, canvas, column, direct_label, to_svg
-from ldmd.report.text import count, number, power_of_ten, statistics_name, whole
+from ldmd.report.text import brief, count, number, power_of_ten, statistics_name, whole
 from ldmd.units import THZ
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def density_of_states(modes: Modes, symbols: tuple[str, ...]) -> Figure:
             upper.plot(grid, curve, color=color, ls=dash, label=name)
         upper.set_ylim(0.0, None)
         upper.set_ylabel("density of states (1/THz)")
-        upper.legend(loc="upper right")
+        figure.legend(loc="outside upper left", ncols=5, columnspacing=1.6)
         lower.scatter(frequencies, ratio, s=5, lw=0, color=style.INK, alpha=0.45, rasterized=True)
         lower.axhline(LOCALISED, color=style.DYNAMICS, lw=1.0, ls="--")
-        direct_label(lower, float(grid[-1]), LOCALISED, f"localised below {LOCALISED}", style.DYNAMICS, ha="right", va="bottom")
+        direct_label(lower, float(grid[-1]), LOCALISED, f"localised below {LOCALISED}", style.DYNAMICS, ha="right", va="top")
         lower.set_ylim(0.0, 1.0)
         lower.set_xlim(float(grid[0]), float(grid[-1]))
         lower.set_xlabel("frequency ν (THz)")
@@ -228,10 +228,10 @@ def _linewidth_caption(flags: FlaggedModes, kernel: str, width: float) -> str:
         else "No mode lies above the line γ = ω, where a vibration would die within a period."
     )
     return (
-        f"Three-phonon linewidths (half width at half maximum) at {number(flags.temperature)} K; median "
+        f"Three-phonon linewidths (half width at half maximum) at {brief(flags.temperature)} K; median "
         f"{number(float(np.median(gamma)))} rad/ps with {statistics_name(flags.reference)} statistics. {verdict} The largest "
         f"γ/ω is {number(float(flags.damping[worst]), 2)}, at {number(float(flags.frequency[worst]))} THz; {whole(localised)} "
-        f"modes are localised. Energy conservation is a normalised {kernel} kernel of width {number(width)} rad/ps."
+        f"modes are localised. Energy conservation is a normalised {kernel} kernel of width {brief(width)} rad/ps."
     )
 
 
@@ -295,7 +295,7 @@ def _temperature_caption(conductivity: Conductivity) -> str:
     text = (
         "One third of the trace of each tensor. QHGK: quasi-harmonic Green–Kubo with the linewidths above; intraband: the "
         f"part in which a mode exchanges heat with none but itself; Allen–Feldman: harmonic modes broadened by "
-        f"{number(conductivity.allen_feldman_broadening)} rad/ps (HWHM). Square: molecular dynamics with its 95 % interval."
+        f"{brief(conductivity.allen_feldman_broadening)} rad/ps (HWHM). Square: molecular dynamics with its 95 % interval."
     )
     names = [name.lower() for name in conductivity.statistics]
     if "classical" not in names or "bose-einstein" not in names:
@@ -303,7 +303,7 @@ def _temperature_caption(conductivity: Conductivity) -> str:
     values = isotropic(conductivity.qhgk)
     ratio = values[:, names.index("bose-einstein")] / values[:, names.index("classical")]
     ends = [int(np.argmin(conductivity.temperatures)), int(np.argmax(conductivity.temperatures))]
-    low, high = (f"{number(float(ratio[k]), 2)} at {number(float(conductivity.temperatures[k]))} K" for k in ends)
+    low, high = (f"{number(float(ratio[k]), 2)} at {brief(float(conductivity.temperatures[k]))} K" for k in ends)
     return f"{text} Bose–Einstein over classical QHGK: {low}, {high}."
 
 
@@ -339,7 +339,7 @@ def accumulation(conductivity: Conductivity, modes: Modes, temperature: float) -
         f"{statistics_name(name)}: half of {number(value)} W/(m K) below {number(half)} THz" for name, half, value in halves
     )
     caption = (
-        f"QHGK conductivity at {number(float(conductivity.temperatures[row]))} K accumulated over the modes up to a "
+        f"QHGK conductivity at {brief(float(conductivity.temperatures[row]))} K accumulated over the modes up to a "
         f"frequency (above) and its density, smoothed by a Gaussian of {DENSITY_WIDTH} THz (below). {sentences}. This "
         "density is not the spectrum of the heat flux."
     )

@@ -17,7 +17,7 @@ from ldmd.report.citations import bibtex, cited
 from ldmd.report.contents import ReportContents
 from ldmd.report.style import Figure, data_uri
 from ldmd.report.tables import Table
-from ldmd.report.text import count, interval, number, slug, with_error
+from ldmd.report.text import brief, count, decimals, fixed, interval, number, rounded, slug, unit_text, whole, with_error
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -104,8 +104,8 @@ def headline(contents: ReportContents) -> Headline:
     problems = tuple(
         (
             check.name,
-            f"{number(check.value)}, should be {'at most' if check.relation == '<=' else 'at least'} "
-            f"{number(check.threshold)} {'' if check.unit == '1' else check.unit}".strip(),
+            f"{rounded(check.value)}, should be {'at most' if check.relation == '<=' else 'at least'} "
+            f"{brief(check.threshold)}{unit_text(check.unit)}",
             check.advice,
         )
         for _, check in failed
@@ -113,13 +113,14 @@ def headline(contents: ReportContents) -> Headline:
     if comparison is None:
         wrong = any(not check.passed for check in contents.inspection.checks)
         text = "This structure cannot be trusted yet." if wrong else "There is nothing to compare yet."
+        if not wrong:
+            line = "The structure passed its checks; the stages that lead to a comparison have not run."
+            return Headline(text, "caution", "…", (line,), (), problems)
         line = (
-            "Lattice dynamics expands the energy around a smooth minimum. This structure has none, so neither method was "
-            "compared; what has to be mended first is listed below."
-            if wrong
-            else "The structure passed its checks; the stages that lead to a comparison have not run."
+            "Lattice dynamics expands the energy around a smooth minimum, and this structure fails the checks for one; the "
+            "methods were not compared. What has to be mended first:"
         )
-        return Headline(text, "disagree" if wrong else "caution", "✗" if wrong else "…", (line,), (), problems)
+        return Headline(text, "disagree", "✗", (line, coordination_sentence(contents)), (), problems)
     dynamics = comparison.dynamics
     half = 0.5 * (comparison.dynamics_interval_95[1] - comparison.dynamics_interval_95[0])
     lines = [comparison.sentence]
@@ -134,23 +135,34 @@ def headline(contents: ReportContents) -> Headline:
     return Headline(text, tone, mark, tuple(lines), _numbers(contents), problems)
 
 
+def coordination_sentence(contents: ReportContents) -> str:
+    """How many neighbours the atoms of each species have, the most frequent number first."""
+    parts = []
+    for name, row in zip(contents.inspection.species, contents.inspection.coordination, strict=True):
+        order = [int(n) for n in (-row).argsort(kind="stable") if row[n]]
+        kinds = " and ".join(f"{whole(float(row[n]))} with {n}" for n in order)
+        parts.append(f"{whole(float(row.sum()))} {name}: {kinds} neighbours")
+    return f"{'; '.join(parts)}."
+
+
 def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
     comparison = contents.comparison
     assert comparison is not None
     classical, quantum, dynamics = comparison.lattice_classical, comparison.lattice_quantum, comparison.dynamics
+    places = decimals(dynamics.standard_error)
     bounds = interval(comparison.dynamics_interval_95, dynamics.standard_error)
     return (
         (
             "lattice dynamics",
-            with_error(classical.value, classical.standard_error),
-            f"W/(m K), classical; {number(quantum.value)} with quantum statistics",
+            fixed(classical.value, places),
+            f"W/(m K), classical; {fixed(quantum.value, places)} with quantum statistics",
         ),
-        ("molecular dynamics", number(dynamics.value), f"W/(m K), 95 % interval {bounds}"),
+        ("molecular dynamics", with_error(dynamics.value, dynamics.standard_error), f"W/(m K), 95 % interval {bounds}"),
         (
             "difference",
             f"{number(abs(comparison.sigmas), 2)} σ",
             f"{with_error(comparison.difference.value, comparison.difference.standard_error)} W/(m K), lattice minus "
-            f"dynamics; tolerance {number(comparison.tolerance_sigma, 2)} σ",
+            f"dynamics; tolerance {brief(comparison.tolerance_sigma)} σ",
         ),
     )
 

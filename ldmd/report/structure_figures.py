@@ -10,7 +10,7 @@ from matscipy.neighbours import neighbour_list
 
 from ldmd.report import style
 from ldmd.report.style import Figure, canvas, column, direct_label, to_svg
-from ldmd.report.text import count, number, whole
+from ldmd.report.text import count, whole
 
 if TYPE_CHECKING:
     from ldmd.inspection import Inspection
@@ -85,6 +85,6 @@ def _caption(inspection: Inspection) -> str:
     nearest = float(np.min(np.abs(inspection.outer_cutoffs - inspection.switching_distances)))
     return (
         f"{text}{count(pairs, 'pair lies', 'pairs lie').capitalize()} where the potential switches off (filled, up to the "
-        f"dashed outer cutoff); the nearest is {number(nearest, 2)} Å from its cutoff. There the force has a kink, and "
+        f"dashed outer cutoff); the nearest is {nearest:.4f} Å from its cutoff. There the force has a kink, and "
         "second and third derivatives depend on which side of it the atoms happen to stand."
     )

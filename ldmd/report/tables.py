@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ldmd.report.lattice_figures import FlaggedModes, isotropic
-from ldmd.report.text import interval, number, statistics_name, whole, with_error
+from ldmd.report.text import brief, fixed, interval, number, rounded, statistics_name, unit_text, whole, with_error
 from ldmd.results import Check
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Table:
     numeric: tuple[bool, ...]
     rows: tuple[tuple[Cell, ...], ...]
     sortable: bool = True
+    small: bool = False
 
 
 def words(text: str, look: str = "") -> Cell:
@@ -65,17 +66,16 @@ def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
     """Every check with its value, threshold, outcome in words, and what to do about a failure."""
     rows = []
     for stage, check in checks:
-        unit = "" if check.unit in ("", "1") else f" {check.unit}"
         relation = {"<=": "≤", ">=": "≥"}.get(check.relation, check.relation)
         outcome = Cell("✓ passed", "1", "passed") if check.passed else Cell("✗ failed", "0", "failed")
         rows.append(
             (
                 outcome,
-                words(check.name),
+                words(check.name, "prose"),
                 words(stage),
-                figure(check.value, 3),
-                figure(check.threshold, 3, f"{relation} {number(check.threshold)}{unit}"),
-                words("–" if check.passed else check.advice, "" if check.passed else "advice"),
+                figure(check.value, text=rounded(check.value)),
+                figure(check.threshold, text=f"{relation} {brief(check.threshold)}{unit_text(check.unit)}"),
+                words("–" if check.passed else check.advice, "" if check.passed else "prose"),
             )
         )
     heads = (("Outcome", False), ("Check", False), ("Stage", False), ("Value", True), ("Required", True), ("What to do", False))
@@ -95,7 +95,7 @@ def ledger_table(comparison: Comparison, entries: Iterable[LedgerEntry]) -> Tabl
 
 def _ledger_row(name: str, value: float, error: float, explanation: str, change: bool = False) -> tuple[Cell, ...]:
     text = ("+" if change and value > 0.0 else "") + number(value)
-    return words(name, "" if change else "strong"), figure(value, 3, text), figure(error, 2), words(explanation)
+    return words(name, "" if change else "strong"), figure(value, 3, text), figure(error, 2), words(explanation, "prose")
 
 
 def flagged_table(flags: FlaggedModes) -> Table:
@@ -120,23 +120,25 @@ def flagged_table(flags: FlaggedModes) -> Table:
     heads += [(f"γ HWHM, {statistics_name(name)}, rad/ps", True) for name in names]
     heads += [("γ/ω", True), ("Participation ratio", True), ("Flags", False)]
     caption = (
-        f"The {len(rows)} modes with the largest γ/ω ({statistics_name(flags.reference)}) at {number(flags.temperature)} K. "
+        f"The {len(rows)} modes with the largest γ/ω ({statistics_name(flags.reference)}) at {brief(flags.temperature)} K. "
         "Overdamped: γ > ω. Localised: participation ratio below 0.2."
     )
     return table("flagged", caption, heads, rows)
 
 
 def conductivity_table(conductivity: Conductivity) -> Table:
-    """Isotropic conductivities by temperature, statistics and method, and how anisotropic the tensor is."""
-    means = {name: isotropic(getattr(conductivity, name)) for name in ("qhgk", "intraband", "allen_feldman")}
-    rows = []
-    for t, kelvin in enumerate(conductivity.temperatures):
-        for s, name in enumerate(conductivity.statistics):
-            diagonal = " ".join(number(float(v)) for v in np.diagonal(conductivity.qhgk[t, s]))
-            values = [figure(float(means[method][t, s]), 4) for method in means]
-            rows.append((figure(float(kelvin)), words(statistics_name(name)), *values, words(diagonal, "number")))
-    heads = [("T, K", True), ("Statistics", False), ("QHGK", True), ("Intraband", True), ("Allen–Feldman", True)]
-    heads.append(("QHGK xx, yy, zz", True))
+    """Isotropic conductivities: temperatures in rows, methods and statistics in columns."""
+    methods = (("qhgk", "QHGK"), ("intraband", "Intraband"), ("allen_feldman", "Allen–Feldman"))
+    means = [isotropic(getattr(conductivity, field)) for field, _ in methods]
+    rows = [
+        (
+            figure(float(kelvin), text=brief(float(kelvin))),
+            *(figure(float(mean[t, s])) for mean in means for s in range(len(conductivity.statistics))),
+        )
+        for t, kelvin in enumerate(conductivity.temperatures)
+    ]
+    heads = [("T, K", True)]
+    heads += [(f"{title}, {statistics_name(name)}", True) for _, title in methods for name in conductivity.statistics]
     return table("conductivities", "Conductivities of the lattice in W/(m K): one third of the trace.", heads, rows)
 
 
@@ -149,23 +151,24 @@ def structure_table(inspection: Inspection) -> Table:
         cells = [figure(float(inspection.coordination[place, n]), text=whole(float(inspection.coordination[place, n]))) for n in counts]
         rows.append((words(name), *cells))
     heads = [("Species", False), *((f"{n}", True) for n in counts)]
-    return table("coordination", "Number of atoms by species (rows) and number of neighbours (columns).", heads, rows)
+    caption = "Number of atoms by species (rows) and number of neighbours (columns)."
+    return table("coordination", caption, heads, rows, small=True)
 
 
 def state_table(inspection: Inspection) -> Table:
     """Size, density, energy, pressure and the largest force at the minimum."""
     rows = [
-        (words(name), figure(value, digits), words(unit))
-        for name, value, digits, unit in (
-            ("atoms", float(len(inspection.symbols)), 6, "–"),
-            ("density", inspection.density, 4, "g/cm³"),
-            ("potential energy", inspection.energy_per_atom, 6, "eV/atom"),
-            ("pressure", inspection.pressure, 2, "GPa"),
-            ("largest force", inspection.largest_force, 2, "eV/Å"),
+        (words(name), figure(value, text=text), words(unit))
+        for name, value, text, unit in (
+            ("atoms", float(len(inspection.symbols)), whole(len(inspection.symbols)), "–"),
+            ("density", inspection.density, fixed(inspection.density, 3), "g/cm³"),
+            ("potential energy", inspection.energy_per_atom, fixed(inspection.energy_per_atom, 4), "eV/atom"),
+            ("pressure", inspection.pressure, number(inspection.pressure, 2), "GPa"),
+            ("largest force", inspection.largest_force, number(inspection.largest_force, 2), "eV/Å"),
         )
     ]
     heads = (("Quantity", False), ("Value", True), ("Unit", False))
-    return table("state", "The structure as it enters both methods.", heads, rows, sortable=False)
+    return table("state", "The structure as it enters both methods.", heads, rows, sortable=False, small=True)
 
 
 def pairs_table(inspection: Inspection) -> Table:
@@ -194,7 +197,7 @@ def residuals_table(residuals: Mapping[str, float]) -> Table:
     """Residuals of the sum rules of the force constants."""
     rows = [(words(name), figure(float(value), 2)) for name, value in residuals.items()]
     caption = "Sum rules of the force constants: residual over the largest element. Rounding alone leaves about 1e-13."
-    return table("residuals", caption, (("Sum rule", False), ("Relative residual", True)), rows)
+    return table("residuals", caption, (("Sum rule", False), ("Relative residual", True)), rows, small=True)
 
 
 def values_table(comparison: Comparison) -> Table:
@@ -216,7 +219,7 @@ def values_table(comparison: Comparison) -> Table:
             )
         )
     heads = (("Quantity", False), ("Value ± standard error", True), ("95 % interval", True), ("Unit", False))
-    return table("values", f"The compared values at {number(comparison.temperature)} K.", heads, rows, sortable=False)
+    return table("values", f"The compared values at {brief(comparison.temperature)} K.", heads, rows, sortable=False)
 
 
 def _normal(value: float, error: float) -> tuple[float, float]:

@@ -21,6 +21,26 @@ def number(value: float, digits: int = 3) -> str:
     return f"{rounded / 10.0**exponent:.{digits - 1}f} × {power_of_ten(exponent)}".replace("-", "−")
 
 
+def brief(value: float) -> str:
+    """A chosen number, such as a threshold or a temperature: as short as it can be written."""
+    if not math.isfinite(value):
+        return number(value)
+    if value == int(value) and abs(value) < 1e6:
+        return whole(value)
+    text = f"{value:.6g}"
+    if "e" not in text:
+        return text.replace("-", "−")
+    mantissa, exponent = text.split("e")
+    factor = "" if mantissa == "1" else f"{mantissa} × "
+    return f"{factor}{power_of_ten(int(exponent))}".replace("-", "−")
+
+
+def rounded(value: float) -> str:
+    """A measured number: whole ones as such, others with three significant digits."""
+    whole_number = math.isfinite(value) and value == int(value) and abs(value) < 1e6
+    return whole(value) if whole_number else number(value)
+
+
 def power_of_ten(exponent: int) -> str:
     """10 with a raised exponent."""
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
@@ -31,14 +51,25 @@ def whole(value: float) -> str:
     return f"{round(value):,}".replace(",", "\u202f").replace("-", "−")
 
 
+def decimals(error: float) -> int:
+    """How many decimals a value deserves whose error is this: the error keeps two significant digits."""
+    if not (math.isfinite(error) and error > 0.0):
+        return 3
+    return min(6, max(0, 1 - math.floor(math.log10(float(f"{error:.1e}")))))
+
+
+def fixed(value: float, places: int) -> str:
+    """A number with so many decimals."""
+    return f"{value:.{places}f}".replace("-", "−") if math.isfinite(value) else number(value)
+
+
 def with_error(value: float, error: float) -> str:
     """value ± error, the error with two significant digits and the value with as many decimals."""
     if not (math.isfinite(error) and error > 0.0 and math.isfinite(value)):
         return number(value, 4)
-    decimals = max(0, 1 - math.floor(math.log10(float(f"{error:.1e}"))))
-    if decimals > 6:
+    if error < 1e-5:
         return f"{number(value, 4)} ± {number(error, 2)}"
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}".replace("-", "−")
+    return f"{fixed(value, decimals(error))} ± {fixed(error, decimals(error))}"
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -48,8 +79,7 @@ def signed(value: float, digits: int = 2) -> str:
 
 def interval(bounds: tuple[float, float], error: float) -> str:
     """lower to upper, with the decimals that the error deserves."""
-    decimals = 2 if not (math.isfinite(error) and error > 0.0) else max(0, 1 - math.floor(math.log10(error)))
-    return f"{bounds[0]:.{min(decimals, 6)}f} to {bounds[1]:.{min(decimals, 6)}f}".replace("-", "−")
+    return f"{fixed(bounds[0], decimals(error))} to {fixed(bounds[1], decimals(error))}"
 
 
 def count(amount: int, singular: str, plural: str | None = None) -> str:
@@ -61,6 +91,11 @@ def count(amount: int, singular: str, plural: str | None = None) -> str:
 def statistics_name(name: str) -> str:
     """How a kind of statistics is written in prose."""
     return STATISTICS_NAMES.get(name.lower(), name)
+
+
+def unit_text(unit: str) -> str:
+    """A unit as print shows it, with a space before it; nothing for pure numbers."""
+    return "" if unit in ("", "1") else f" {unit.replace('Angstrom', 'Å').replace('^3', '³').replace('^2', '²')}"
 
 
 def slug(name: str) -> str:
