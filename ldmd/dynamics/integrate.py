@@ -230,3 +230,8 @@ class Engine:
         self.atoms.positions = positions
         fresh = candidate_pairs(self.atoms, self.potential.species, self.potential.switching)
         self.set_pairs(fresh.remembering(self.pairs))
+
+    def rescale(self, phase: Phase, factor: float) -> Phase:
+        """Scale the cell and the positions by a factor; lists the pairs anew."""
+        self.atoms.set_cell(self.atoms.cell.array * factor)
+        return self.phase(np.asarray(phase.positions) * factor, np.asarray(phase.velocities))

@@ -1,12 +1,39 @@
-"""Three-phonon linewidths at Gamma: each scattering triplet once, for all temperatures and both statistics."""
+"""Three-phonon linewidths at Gamma: each scattering triplet once, for all temperatures and both statistics.
+
+gamma_m = (pi hbar / 16) sum_nl |phi_mnl|^2 / (w_m w_n w_l)
+          { (1 + n_n + n_l) delta(w_m - w_n - w_l) + 2 (n_n - n_l) delta(w_m + w_n - w_l) },
+the half width at half maximum in rad/ps, with phi the mass-weighted third derivatives along three modes (Fabian and
+Allen, Phys. Rev. Lett. 77, 3839 (1996); classically the 1 is dropped and n = k_B T / hbar w).
+
+|phi|^2 is symmetric, so a pair of modes m <= n and a mode l with w_l ~ w_m + w_n describe three events at once: l
+decays into m and n, m absorbs n, n absorbs m. With P = |phi|^2 delta / (w_m w_n w_l), halved for m = n, the visit adds
+
+    2 P (1 + n_m + n_n) to l,    2 P (n_n - n_l) to m,    2 P (n_m - n_l) to n.
+
+Temperatures enter through occupations only: small matrix products of P with a table of all of them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from ldmd.force_constants.third import ThirdOrder
+from ldmd.lattice.broadening import Broadening
+from ldmd.lattice.modes import Modes
+from ldmd.lattice.statistics import statistics_named
 from ldmd.results import quantity
+from ldmd.units import FORCE_TO_ACCELERATION, HBAR
+
+MODES_PER_TASK = 16
+"""Lowest modes m per task: small enough to balance threads, and the unit in which partial sums are added."""
+PARTNERS_PER_BLOCK = 32
+"""Modes n per matrix product: wider blocks are faster per flop but waste more of their window of l."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,3 +45,99 @@ class Linewidths:
     gamma: np.ndarray = quantity(("temperature", "statistics", "mode"), "rad/ps", "linewidth, HWHM; 0 for translations")
     kernel: str
     width: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Table:
+    """The vibrating modes in ascending order, and the occupations of all temperatures and statistics (columns)."""
+
+    frequencies: np.ndarray
+    displacements: np.ndarray
+    occupations: np.ndarray
+    vacuum: np.ndarray
+    broadening: Broadening
+
+
+def linewidths(
+    third: ThirdOrder,
+    modes: Modes,
+    temperatures: Sequence[float],
+    statistics: Sequence[str],
+    broadening: Broadening,
+    progress: Callable[[int, int], None] | None = None,
+    threads: int | None = None,
+) -> Linewidths:
+    """Linewidths of every vibrating mode; imaginary modes and rigid translations scatter nobody and get zero.
+
+    ``progress`` is called with pairs of modes done and in all. The sums are added in a fixed order: the result does
+    not depend on the number of threads.
+    """
+    mask = modes.vibrating
+    frequencies = modes.frequencies[mask]
+    kinds = [statistics_named(name) for name in statistics]
+    columns = [kind.occupation(frequencies, temperature) for temperature in temperatures for kind in kinds]
+    vacuum = np.array([kind.vacuum for _ in temperatures for kind in kinds])
+    displacements = np.ascontiguousarray(modes.displacements[:, mask])
+    table = _Table(frequencies, displacements, np.array(columns).T.copy(), vacuum, broadening)
+    sums = _all_triplets(third, table, progress, threads or os.cpu_count() or 1)
+    gamma = np.zeros((len(modes.frequencies), sums.shape[1]))
+    gamma[mask] = np.pi * HBAR / 16.0 * FORCE_TO_ACCELERATION**3 * sums
+    shape = (len(temperatures), len(statistics), len(modes.frequencies))
+    values = np.ascontiguousarray(gamma.T).reshape(shape)
+    return Linewidths(np.asarray(temperatures, float), tuple(statistics), values, broadening.name, broadening.width)
+
+
+def _all_triplets(
+    third: ThirdOrder, table: _Table, progress: Callable[[int, int], None] | None, threads: int
+) -> np.ndarray:
+    """Sum over tasks of consecutive lowest modes, run side by side and added in order."""
+    highest = 0.5 * (table.frequencies[-1] + table.broadening.reach)
+    count = int(np.searchsorted(table.frequencies, highest, side="right"))
+    tasks = [range(start, min(start + MODES_PER_TASK, count)) for start in range(0, count, MODES_PER_TASK)]
+    pairs = [sum(len(_partners(table, m)) for m in task) for task in tasks]
+    total, done = np.zeros_like(table.occupations), 0
+    third.along(table.displacements[:, 0])  # fills the operator's cache before threads share it
+    with threadpool_limits(limits=1), ThreadPoolExecutor(threads) as pool:
+        for partial, size in zip(pool.map(lambda task: _task(third, table, task), tasks), pairs, strict=True):
+            total += partial
+            done += size
+            if progress is not None:
+                progress(done, sum(pairs))
+    return total
+
+
+def _partners(table: _Table, m: int) -> range:
+    """Modes n >= m for which some mode l has about the frequency w_m + w_n."""
+    limit = table.frequencies[-1] + table.broadening.reach - table.frequencies[m]
+    return range(m, int(np.searchsorted(table.frequencies, limit, side="right")))
+
+
+def _task(third: ThirdOrder, table: _Table, modes: range) -> np.ndarray:
+    sums = np.zeros_like(table.occupations)
+    for m in modes:
+        partners = _partners(table, m)
+        if partners:
+            matrix = third.along(table.displacements[:, m])
+            _pairs_with(m, partners, matrix @ table.displacements[:, partners.start : partners.stop], table, sums)
+    return sums
+
+
+def _pairs_with(m: int, partners: range, contracted: np.ndarray, table: _Table, sums: np.ndarray) -> None:
+    """Add all triplets of mode m with its partners; ``contracted`` is Phi3 . u_m . u_n for them, (3N, n)."""
+    frequencies, occupations, reach = table.frequencies, table.occupations, table.broadening.reach
+    for start in range(partners.start, partners.stop, PARTNERS_PER_BLOCK):
+        n = slice(start, min(start + PARTNERS_PER_BLOCK, partners.stop))
+        pair = frequencies[m] + frequencies[n]
+        low, high = np.searchsorted(frequencies, (pair[0] - reach, pair[-1] + reach))
+        if low == high:
+            continue
+        window = slice(int(low), int(high))
+        phi = contracted[:, n.start - partners.start : n.stop - partners.start].T @ table.displacements[:, window]
+        detuning = pair[:, None] - frequencies[window]
+        weight = phi**2 * table.broadening(detuning) / (frequencies[m] * frequencies[n, None] * frequencies[window])
+        if n.start == m:
+            weight[0] *= 0.5
+        rows, columns = weight.sum(axis=1), weight.sum(axis=0)
+        sums[m] += 2.0 * (rows @ occupations[n] - columns @ occupations[window])
+        sums[n] += 2.0 * (rows[:, None] * occupations[m] - weight @ occupations[window])
+        sums[window] += 2.0 * (columns[:, None] * (table.vacuum + occupations[m]) + weight.T @ occupations[n])
