@@ -35,7 +35,7 @@ def _toml(value: object) -> str:
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> InputError:
-    """The first finding as an ``InputError``; an unknown key goes first, as it often explains a missing one."""
+    """The first finding as an ``InputError``; an unknown key comes first: it often explains a missing one."""
     findings = sorted(error.errors(), key=lambda finding: finding["type"] != "extra_forbidden")
     first, more = findings[0], len(findings) - 1
     location, context = first["loc"], first.get("ctx", {})

@@ -1,0 +1,105 @@
+"""How far long work has come: a bar on a terminal, now and then a line in the log elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+logger = logging.getLogger(__name__)
+
+Advance = Callable[[float], None]
+Report = Callable[[int, float], None]
+
+SHARE = 0.1
+"""A line in the log for each tenth of the work,"""
+PAUSE = 10.0
+"""but none sooner than this many seconds after the last,"""
+SILENCE = 60.0
+"""and one at the latest after this many, so that slow work does not look dead."""
+
+
+@contextmanager
+def progress(description: str, total: float) -> Iterator[Advance]:
+    """Show how far a piece of work has come; yields ``advance(amount)``, which any thread may call.
+
+    On a terminal a bar with the time left, which vanishes when the work is done; elsewhere lines through
+    ``logging``, at most ten of them unless the work is slow.
+    """
+    with _terminal(description, total) if sys.stderr.isatty() else _log(description, total) as advance:
+        yield advance
+
+
+@contextmanager
+def replica_progress(description: str, total: float, replicas: int) -> Iterator[Report]:
+    """One bar for replicas side by side; yields ``report(replica, done)``, ``done`` out of ``total`` for each.
+
+    A replica may report again what it reported before, as after a restart from a checkpoint: only what is new
+    counts.
+    """
+    done = [0.0] * replicas
+    with progress(description, total * replicas) as advance:
+
+        def report(replica: int, amount: float) -> None:
+            if amount > done[replica]:
+                advance(amount - done[replica])
+                done[replica] = amount
+
+        yield report
+
+
+@contextmanager
+def _terminal(description: str, total: float) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(description, total=total)
+        yield lambda amount: bars.advance(task, amount)
+
+
+@contextmanager
+def _log(description: str, total: float) -> Iterator[Advance]:
+    lines = _Lines(description, total)
+    yield lines.advance
+    lines.finish()
+
+
+class _Lines:
+    """Progress as lines in the log."""
+
+    def __init__(self, description: str, total: float) -> None:
+        self._description, self._total = description, total
+        self._started = self._spoken = time.monotonic()
+        self._done = self._said = 0.0
+        self._lock = threading.Lock()
+
+    def advance(self, amount: float) -> None:
+        """Count ``amount`` and say so if it is time."""
+        with self._lock:
+            self._done += amount
+            now = time.monotonic()
+            quiet, news = now - self._spoken, (self._done - self._said) / self._total
+            if self._done < self._total and quiet >= PAUSE and (news >= SHARE or quiet >= SILENCE):
+                left = (now - self._started) * (self._total / self._done - 1.0)
+                share = self._done / self._total
+                logger.info("%s: %.0f %%, %s left", self._description, 100.0 * share, duration(left))
+                self._spoken, self._said = now, self._done
+
+    def finish(self) -> None:
+        """The closing line."""
+        logger.info("%s: done in %s", self._description, duration(time.monotonic() - self._started))
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
