@@ -25,9 +25,13 @@ from ldmd.results import quantity
 from ldmd.units import BOLTZMANN, CONDUCTIVITY
 
 REDUNDANCY_THRESHOLD = 1e-6
-"""Smallest eigenvalue of the coherence matrix (median over frequencies) of currents that count as
-independent. Exactly dependent currents give 1e-16 or less, dependent currents rounded to some decimals 1e-10
-to 1e-6."""
+"""Smallest eigenvalue of the coherence matrix (median over frequencies) of the currents besides the energy
+that count as independent. Exactly dependent ones give 1e-16 or less, dependent ones rounded to a few decimals
+1e-10 to 1e-6. The energy flux itself may be nearly parallel to them: that is an offset of the energies, and
+harmless."""
+
+PARALLEL_THRESHOLD = 1e-20
+"""Share of the energy flux's power beside the other currents (median) below which only rounding is left."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,29 +141,27 @@ def _reduced_density(series: FluxSeries) -> tuple[np.ndarray, int]:
     """Energy-flux spectrum at fixed other currents, and its degrees of freedom."""
     freedom = series.components - series.currents + 1
     if freedom < 1:
-        fix = (
-            f"give at least as many components as currents ({series.currents}): add replicas or drop currents"
-        )
+        fix = f"add replicas or drop currents: {series.currents} currents need as many components"
         raise InputError("flux.components", series.components, fix)
-    transform = fft.rfft(series.flux, axis=0)
-    cross = series.timestep / series.steps * np.einsum("kia,kja->kij", transform, transform.conj())
-    power = np.einsum("kii->ki", cross).real
-    if not (power > 0.0).all():
-        current = int(np.argmin((power > 0.0).all(axis=0)))
+    transform = fft.rfft(series.flux, axis=0).swapaxes(1, 2)
+    norm = np.sqrt((transform.real**2 + transform.imag**2).sum(axis=1, keepdims=True))
+    if not (norm > 0.0).all():
+        current = int(np.argmin((norm > 0.0).all(axis=(0, 1))))
         raise InputError("flux.currents", f"current {current} vanishes", "leave it out")
-    # Normalised, the matrix does not care for the units of the currents, and rounding hits all of them alike.
-    norm = np.sqrt(power)
-    coherence = cross / (norm[:, :, None] * norm[:, None, :])
-    smallest = float(np.median(np.linalg.eigvalsh(coherence)[:, 0]))
+    # The Schur complement is the squared length of what is left of the energy flux, a vector over the
+    # components, beside the plane of the others. Projecting it out, rather than inverting the matrix, costs
+    # few digits when energies have large offsets, which turn the energy flux nearly parallel to a mass flux.
+    energy, others = transform[:, :, :1], transform[:, :, 1:] / norm[:, :, 1:]
+    basis, triangle = np.linalg.qr(others)
+    smallest = float(np.median(np.linalg.svd(triangle, compute_uv=False)[:, -1] ** 2))
     if smallest < REDUNDANCY_THRESHOLD:
-        fix = (
-            "leave out one current: they are linearly dependent (momentum conservation: one species too many)"
-        )
+        fix = "leave out one current: they depend linearly (momentum conservation: one species too many)"
         raise InputError("flux.currents", f"smallest coherence eigenvalue {smallest:.1e}", fix)
-    rest = coherence[:, 1:, 1:]
-    column = coherence[:, 1:, :1]
-    explained = (column.conj().swapaxes(1, 2) @ np.linalg.solve(rest, column))[:, 0, 0].real
-    return power[:, 0] * (1.0 - explained) / freedom, freedom
+    rest = energy - basis @ (basis.conj().swapaxes(1, 2) @ energy)
+    power = (rest.real**2 + rest.imag**2).sum(axis=(1, 2))
+    if np.median(power / norm[:, 0, 0] ** 2) < PARALLEL_THRESHOLD:
+        raise InputError("flux.currents", "energy flux", "leave the others out: it is a combination of them")
+    return series.timestep / series.steps * power / freedom, freedom
 
 
 def display_spectrum(
