@@ -193,7 +193,7 @@ def test_the_automatic_cutoff_follows_the_width_of_a_central_peak() -> None:
     flux = signal.lfilter([1.0], [1.0, -decay], noise(200000, 1, 6), axis=0)
     choice = choose_cutoff(series(flux, timestep))
     assert choice.half_width == pytest.approx(1.0 / (2.0 * math.pi * tau), rel=0.4)
-    assert choice.cutoff == pytest.approx(min(5.0 * choice.half_width, choice.band_edge))
+    assert choice.cutoff == pytest.approx(min(8.0 * choice.half_width, choice.band_edge))
     assert choice.check.passed
     short = choose_cutoff(series(flux[:2000], timestep))  # ten correlation times
     assert not short.check.passed
