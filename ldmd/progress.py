@@ -35,10 +35,10 @@ def progress(description: str, total: float) -> Iterator[Advance]:
 
 @contextmanager
 def replica_progress(description: str, total: float, replicas: int) -> Iterator[Report]:
-    """One bar for replicas side by side; yields ``report(replica, done)``, ``done`` out of ``total`` for each.
+    """One bar for replicas side by side; yields ``report(replica, done)``, ``done`` counted from its start.
 
-    A replica may report again what it reported before, as after a restart from a checkpoint: only what is new
-    counts.
+    ``total`` is what each of them does. A replica may report less than before, as after going back to a
+    checkpoint: only what is new counts.
     """
     done = [0.0] * replicas
     with progress(description, total * replicas) as advance:
@@ -82,13 +82,18 @@ class _Lines:
         """Count ``amount`` and say so if it is time."""
         with self._lock:
             self._done += amount
-            now = time.monotonic()
-            quiet, news = now - self._spoken, (self._done - self._said) / self._total
-            if self._done < self._total and quiet >= PAUSE and (news >= SHARE or quiet >= SILENCE):
-                left = (now - self._started) * (self._total / self._done - 1.0)
-                share = self._done / self._total
-                logger.info("%s: %.0f %%, %s left", self._description, 100.0 * share, duration(left))
-                self._spoken, self._said = now, self._done
+            if 0.0 < self._done < self._total and self._is_time():
+                self._speak()
+
+    def _is_time(self) -> bool:
+        quiet, news = time.monotonic() - self._spoken, (self._done - self._said) / self._total
+        return quiet >= PAUSE and (news >= SHARE or quiet >= SILENCE)
+
+    def _speak(self) -> None:
+        share, now = self._done / self._total, time.monotonic()
+        left = (now - self._started) * (1.0 / share - 1.0)
+        logger.info("%s: %.0f %%, %s left", self._description, 100.0 * share, duration(left))
+        self._spoken, self._said = now, self._done
 
     def finish(self) -> None:
         """The closing line."""

@@ -78,7 +78,10 @@ RelativePath = Annotated[str, AfterValidator(_relative)]
 class Section(BaseModel):
     """Settings that cannot change, take no unknown key and convert no type."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    # Defaults are validated too: one that suits no longer when another value changes must be given.
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
+    )
 
 
 class Material(Section):
@@ -324,7 +327,7 @@ class Settings(Section):
         dynamics = self.dynamics
         flux_interval = dynamics.flux_interval_fs / 1000.0
         frame_interval = max(1, round(1.0 / flux_interval)) * flux_interval
-        temperatures = {self.lattice.temperatures[0], self.lattice.temperatures[-1], dynamics.temperature}
+        temperatures = {self.lattice_temperatures[0], self.lattice_temperatures[-1], dynamics.temperature}
         shorter = {
             "length_ps": min(dynamics.length_ps, 60.0),
             "equilibration_ps": min(dynamics.equilibration_ps, 5.0),

@@ -1,0 +1,419 @@
+"""A case file is read exactly or refused in one line that names the field, the value and the fix."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ldmd.case import load_case, parse_settings, resolved, template, to_toml
+from ldmd.errors import InputError
+from ldmd.settings import (
+    Anharmonicity,
+    Compare,
+    Dynamics,
+    GreenKubo,
+    Lattice,
+    Material,
+    Potential,
+    Settings,
+)
+
+SMALLEST = """
+[material]
+name = "glass"
+[potential]
+kind = "tersoff"
+parameters = "glass.tersoff"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A case folder with the smallest sound case.toml and the files that it names."""
+    case = tmp_path / "glass"
+    case.mkdir()
+    (case / "case.toml").write_text(SMALLEST)
+    (case / "structure.extxyz").write_text("")
+    (case / "glass.tersoff").write_text("")
+    return case
+
+
+# (appended to SMALLEST, field, value, words of the fix)
+MISTAKES = {
+    "unit in a string": (
+        '[dynamics]\nlength_ps = "5 ps"',
+        "dynamics.length_ps",
+        '"5 ps"',
+        "a number in ps, without",
+    ),
+    "unit in a key": (
+        "[dynamics]\nlength_ns = 1",
+        "dynamics.length_ns",
+        "1",
+        "no such key; did you mean length_ps?",
+    ),
+    "unknown section": (
+        "[dynamic]\nseed = 2",
+        "dynamic",
+        "{seed = 2}",
+        "no such section; did you mean dynamics?",
+    ),
+    "key of another section": ("[lattice]\nseed = 2", "lattice.seed", "2", "it belongs in [dynamics]"),
+    "singular and plural": (
+        "[lattice]\ntemperature = 300",
+        "lattice.temperature",
+        "300",
+        "did you mean temperatures, or temperature in [dynamics]?",
+    ),
+    "unlike any key": ("[compare]\nzzz = 1", "compare.zzz", "1", "no such key; known are tolerance_sigma"),
+    "key with a line break": ('[compare]\n"a\\nb" = 1', r"compare.a\nb", "1", "no such key"),
+    "number for a section": (
+        "[[lattice]]",
+        "lattice",
+        "[{}]",
+        "make it a section that starts with [lattice]",
+    ),
+    "too large": (
+        "[dynamics]\ntime_step_fs = 20",
+        "dynamics.time_step_fs",
+        "20",
+        "in fs, greater than 0 and at most 10",
+    ),
+    "zero": ("[lattice]\nwidth = 0.0", "lattice.width", "0.0", "in rad/ps, greater than 0 and at most 50"),
+    "negative": ("[dynamics]\nskin = -0.1", "dynamics.skin", "-0.1", "in Angstrom, at least 0 and at most 5"),
+    "not a number": ("[dynamics]\nskin = nan", "dynamics.skin", "nan", "a number in Angstrom, at least 0"),
+    "infinite": ("[dynamics]\nlength_ps = inf", "dynamics.length_ps", "inf", "at most 1000000"),
+    "beyond any float": (
+        f"[dynamics]\nskin = 1{'0' * 400}",
+        "dynamics.skin",
+        f"1{'0' * 56}...",
+        "a number in Angstrom",
+    ),
+    "bool for a number": (
+        "[dynamics]\ntemperature = true",
+        "dynamics.temperature",
+        "true",
+        "give a number in K",
+    ),
+    "bool for a count": ("[dynamics]\nreplicas = true", "dynamics.replicas", "true", "give a whole number"),
+    "fraction for a count": ("[dynamics]\nreplicas = 2.0", "dynamics.replicas", "2.0", "give a whole number"),
+    "date for a number": (
+        "[dynamics]\nskin = 2000-01-01",
+        "dynamics.skin",
+        "2000-01-01",
+        "give a number in Angstrom",
+    ),
+    "list for a number": ("[dynamics]\nskin = [1.0]", "dynamics.skin", "[1.0]", "give a number in Angstrom"),
+    "number for a list": (
+        "[lattice]\ntemperatures = 300",
+        "lattice.temperatures",
+        "300",
+        "a list of numbers in K",
+    ),
+    "text for a list": (
+        '[lattice]\nstatistics = "classical"',
+        "lattice.statistics",
+        '"classical"',
+        "a list of names in square brackets",
+    ),
+    "empty list": ("[lattice]\ntemperatures = []", "lattice.temperatures", "[]", "the list is empty"),
+    "element out of range": (
+        "[lattice]\ntemperatures = [100, 0, 9000]",
+        "lattice.temperatures[1]",
+        "0",
+        "a number in K, greater than 0 and at most 5000 (and 1 more)",
+    ),
+    "descending": (
+        "[lattice]\ntemperatures = [2, 1]",
+        "lattice.temperatures",
+        "[2, 1]",
+        "in ascending order",
+    ),
+    "twice": ("[lattice]\ntemperatures = [1, 1.0]", "lattice.temperatures", "[1, 1.0]", "list each one once"),
+    "unknown statistics": (
+        '[lattice]\nstatistics = ["boltzmann"]',
+        "lattice.statistics[0]",
+        '"boltzmann"',
+        'choose one of "bose-einstein", "classical"',
+    ),
+    "nothing to compare": (
+        '[lattice]\nstatistics = ["bose-einstein"]',
+        "lattice.statistics",
+        '["bose-einstein"]',
+        'add "classical"',
+    ),
+    "unknown kernel": (
+        '[lattice]\nbroadening = "box"',
+        "lattice.broadening",
+        '"box"',
+        'choose one of "gaussian", "lorentzian"',
+    ),
+    "unknown force constants": (
+        '[lattice]\nforce_constants = "stencil"',
+        "lattice.force_constants",
+        '"stencil"',
+        'the only one known is "autodiff"',
+    ),
+    "a default that suits no longer": (
+        "[dynamics]\ntime_step_fs = 2",
+        "dynamics.flux_interval_fs",
+        "5.0",
+        "must be a multiple of time_step_fs = 2, for example 4",
+    ),
+    "frames between samples": (
+        "[dynamics]\nframe_interval_ps = 1.001",
+        "dynamics.frame_interval_ps",
+        "1.001",
+        "must be a multiple of flux_interval_fs = 5, for example 1 ps",
+    ),
+    "no frame at all": (
+        "[dynamics]\nlength_ps = 2",
+        "dynamics.frame_interval_ps",
+        "2.5",
+        "must not exceed length_ps = 2",
+    ),
+    "cutoff beyond Nyquist": (
+        "[green_kubo]\ncutoff_thz = 100.5",
+        "green_kubo.cutoff_thz",
+        "100.5",
+        "holds frequencies up to 100 THz",
+    ),
+    "flux between steps": (
+        "[dynamics]\ntime_step_fs = 2\nflux_interval_fs = 3",
+        "dynamics.flux_interval_fs",
+        "3",
+        "must be a multiple of time_step_fs = 2, for example 4",
+    ),
+}
+
+
+def refusal(text: str) -> InputError:
+    """The error that a text raises, which must be one line made of its three parts."""
+    with pytest.raises(InputError) as caught:
+        parse_settings(text)
+    assert str(caught.value).splitlines() == [
+        f"{caught.value.field} = {caught.value.value}: {caught.value.fix}"
+    ]
+    return caught.value
+
+
+@pytest.mark.parametrize(("text", "field", "value", "fix"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_named_in_one_line(text: str, field: str, value: str, fix: str) -> None:
+    error = refusal(SMALLEST + text)
+    assert (error.field, error.value) == (field, value)
+    assert fix in error.fix
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "value", "fix"),
+    [
+        ('name = "glass"', "", "material.name", "missing", "add it"),
+        ('name = "glass"', 'name = " "', "material.name", '" "', "give the name of the material"),
+        ('name = "glass"', 'name = "a\\nb"', "material.name", r'"a\nb"', "on one line"),
+        ('name = "glass"', "name = 3", "material.name", "3", "give a text in quotes"),
+        ('[material]\nname = "glass"', "", "material", "missing", "add the section [material] with name"),
+        ('kind = "tersoff"', 'kind = "eam"', "potential.kind", '"eam"', 'the only one known is "tersoff"'),
+        ('kind = "tersoff"', "kind = 3", "potential.kind", "3", 'the only one known is "tersoff"'),
+        (
+            '"glass.tersoff"',
+            '"/glass.tersoff"',
+            "potential.parameters",
+            '"/glass.tersoff"',
+            "relative to the case",
+        ),
+        ('"glass.tersoff"', '""', "potential.parameters", '""', "relative to the case folder"),
+        (
+            "parameters",
+            "parameter",
+            "potential.parameter",
+            '"glass.tersoff"',
+            "did you mean parameters? (and 1 more)",
+        ),
+    ],
+)
+def test_what_must_be_given_is_asked_for(old: str, new: str, field: str, value: str, fix: str) -> None:
+    assert SMALLEST.count(old) == 1
+    error = refusal(SMALLEST.replace(old, new))
+    assert (error.field, error.value) == (field, value)
+    assert fix in error.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[material]\nname = \n", "line 2"),
+        ("[material]\nname = 'a'\nname = 'b'\n", "line 3"),
+        ("\n\n[material\n", "line 3"),
+        ("a = '''never closed\n\n", "line 3"),
+    ],
+)
+def test_a_syntax_error_names_file_and_line(folder: Path, text: str, line: str) -> None:
+    (folder / "case.toml").write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_case(folder)
+    assert caught.value.field == str(folder / "case.toml")
+    assert caught.value.value == line
+    assert caught.value.fix.startswith("not TOML (")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_sound_folder_is_read(folder: Path) -> None:
+    case = load_case(folder)
+    assert case.name == "glass"
+    assert case.structure == folder / "structure.extxyz"
+    assert case.parameters == folder / "glass.tersoff"
+    assert case.settings == parse_settings(SMALLEST)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        case.name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("missing", "field"),
+    [
+        ("case.toml", "case"),
+        ("structure.extxyz", "material.structure"),
+        ("glass.tersoff", "potential.parameters"),
+    ],
+)
+def test_a_missing_file_is_named(folder: Path, missing: str, field: str) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(InputError, match="no such file") as caught:
+        load_case(folder)
+    assert (caught.value.field, caught.value.value) == (field, folder / missing)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder") as caught:
+        load_case(tmp_path / "nowhere")
+    assert (caught.value.field, caught.value.value) == ("case", tmp_path / "nowhere")
+
+
+def test_a_file_that_is_not_text_is_refused(folder: Path) -> None:
+    (folder / "case.toml").write_bytes(b'[material]\nname = "\xff"\n')
+    with pytest.raises(InputError, match=r"not UTF-8 text \(byte 19\)"):
+        load_case(folder)
+
+
+def settings_strategy() -> st.SearchStrategy[Settings]:
+    """Sound settings of every kind: all fields at once, floats with all their digits."""
+    # Round-off of decimal fractions is part of it: a flux interval of 3 x 0.7 fs is a multiple of 0.7 fs.
+    dynamics = st.builds(
+        lambda step, flux, frame, **others: Dynamics(
+            time_step_fs=step,
+            flux_interval_fs=step * flux,
+            frame_interval_ps=step * flux * frame / 1000.0,
+            **others,
+        ),
+        step=st.floats(0.01, 2.0),
+        flux=st.integers(1, 20),
+        frame=st.integers(1, 100),
+        temperature=st.floats(1e-3, 5000),
+        length_ps=st.floats(10, 1e6),
+        replicas=st.integers(1, 256),
+        equilibration_ps=st.floats(0, 1e5),
+        skin=st.floats(0, 5),
+        seed=st.integers(0, 2**31 - 1),
+    )
+    lattice = st.builds(
+        Lattice,
+        temperatures=st.sets(st.floats(1e-3, 5000), min_size=1).map(lambda items: tuple(sorted(items))),
+        statistics=st.sampled_from(
+            [("classical",), ("bose-einstein", "classical"), ("classical", "bose-einstein")]
+        ),
+        broadening=st.sampled_from(["gaussian", "lorentzian"]),
+        width=st.floats(1e-9, 50),
+        allen_feldman_broadening=st.floats(1e-9, 50),
+        memory_gb=st.floats(0.1, 10000),
+    )
+    printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
+    return st.builds(
+        Settings,
+        material=st.builds(Material, name=printable, structure=printable.map(lambda name: f"a/{name}")),
+        potential=st.builds(
+            Potential, kind=st.just("tersoff"), parameters=printable.map(lambda name: f"./{name}")
+        ),
+        lattice=lattice,
+        dynamics=dynamics,
+        green_kubo=st.builds(
+            GreenKubo, cutoff_thz=st.none() | st.floats(0.1, 12), aic_factor=st.floats(1, 10)
+        ),
+        anharmonicity=st.builds(Anharmonicity, configurations=st.integers(2, 100000)),
+        compare=st.builds(Compare, tolerance_sigma=st.floats(1e-3, 10)),
+    )
+
+
+@given(settings=settings_strategy(), comments=st.booleans())
+def test_settings_survive_the_file(settings: Settings, comments: bool) -> None:
+    assert parse_settings(to_toml(settings, comments)) == settings
+
+
+@given(settings=settings_strategy())
+def test_quick_settings_are_sound_and_shorter(settings: Settings) -> None:
+    quick = settings.quick()
+    assert parse_settings(to_toml(quick)) == quick
+    assert quick.dynamics.length_ps == min(settings.dynamics.length_ps, 60.0)
+    assert quick.dynamics.equilibration_ps <= 5.0
+    assert quick.dynamics.frame_interval_ps <= settings.dynamics.frame_interval_ps
+    assert set(quick.lattice_temperatures) <= set(settings.lattice_temperatures)
+    assert len(quick.lattice_temperatures) <= 3
+    assert quick.dynamics.temperature in quick.lattice_temperatures
+    assert quick.quick() == quick
+
+
+@given(settings=settings_strategy())
+def test_strides_are_the_intervals_in_steps(settings: Settings) -> None:
+    dynamics = settings.dynamics
+    assert dynamics.flux_stride * dynamics.time_step_fs == pytest.approx(dynamics.flux_interval_fs, rel=1e-9)
+    interval = dynamics.frame_stride * dynamics.flux_interval_fs
+    assert interval == pytest.approx(1000.0 * dynamics.frame_interval_ps, rel=1e-9)
+    recorded = dynamics.samples * dynamics.flux_interval_fs / 1000.0
+    assert (
+        -1e-3 * dynamics.flux_interval_fs
+        < dynamics.length_ps - recorded
+        < 1.001e-3 * dynamics.flux_interval_fs
+    )
+
+
+def test_strides_of_the_defaults() -> None:
+    dynamics = Dynamics()
+    assert (dynamics.time_step, dynamics.flux_stride, dynamics.frame_stride) == (0.001, 5, 500)
+    assert (dynamics.samples, dynamics.equilibration_steps) == (100_000, 20_000)
+
+
+def test_the_temperature_of_the_dynamics_joins_the_lattice() -> None:
+    settings = parse_settings(
+        SMALLEST + "[lattice]\ntemperatures = [100, 500]\n[dynamics]\ntemperature = 350"
+    )
+    assert settings.lattice_temperatures == (100.0, 350.0, 500.0)
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = parse_settings(SMALLEST)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.dynamics.seed = 3  # type: ignore[misc]
+
+
+def test_the_template_is_the_defaults_with_all_their_reasons() -> None:
+    text = template('vitreous "silica"')
+    settings = parse_settings(text)
+    assert settings.material.name == 'vitreous "silica"'
+    defaults = Settings(material=settings.material, potential=settings.potential)
+    assert settings == defaults
+    assert tomllib.loads(text) | {"green_kubo": {"aic_factor": 2.0, "cutoff_thz": None}} == resolved(settings)
+    for _, section in settings:
+        assert all(field.description for field in type(section).model_fields.values())
+    uncommented = text.replace("# cutoff_thz", "cutoff_thz")
+    assert parse_settings(uncommented).green_kubo.cutoff_thz is not None
+
+
+def test_reading_a_case_imports_nothing_heavy() -> None:
+    code = "import ldmd.case, sys; print(*{'jax', 'numpy', 'ase', 'xarray', 'rich'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
