@@ -41,13 +41,13 @@ def _canonical(part: object) -> object:
     if isinstance(part, np.generic):
         return part.item()
     if isinstance(part, bytes):
-        return {"bytes": hashlib.sha256(part).hexdigest()}
+        return {"$bytes": hashlib.sha256(part).hexdigest()}
     if isinstance(part, np.ndarray):
-        return {"array": _array_digest(part)}
+        return {"$array": _array_digest(part)}
     if isinstance(part, Mapping):
-        if not all(isinstance(key, str) for key in part):
-            raise TypeError("a mapping in a digest needs text keys")
-        return {"mapping": {key: _canonical(value) for key, value in part.items()}}
+        if not all(isinstance(key, str) and not key.startswith("$") for key in part):
+            raise TypeError("a mapping in a digest needs text keys that do not start with $")
+        return {key: _canonical(value) for key, value in part.items()}
     if isinstance(part, list | tuple):
         return [_canonical(item) for item in part]
     if hasattr(part, "model_dump"):

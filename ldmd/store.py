@@ -151,16 +151,30 @@ class Store:
         return key
 
     def changed(self, stage: str, parts: Mapping[str, object]) -> tuple[str, ...] | None:
-        """Names of the parts that differ from those of the stage's latest result; None if there is none."""
+        """What differs from the parts of the stage's latest result; None if there is none.
+
+        Settings inside a part are named by themselves: ``settings.lattice.width``.
+        """
         try:
-            before = json.loads(self._manifest_path(stage).read_text(encoding="utf-8"))["parts"]
+            before = _leaves(json.loads(self._manifest_path(stage).read_text(encoding="utf-8"))["parts"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError) as error:
             logger.warning("%s cannot be read (%s)", self._manifest_path(stage), error)
             return None
-        now = {name: summary(part) for name, part in parts.items()}
+        now = _leaves({name: summary(part) for name, part in parts.items()})
         return tuple(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))
 
     def _manifest_path(self, stage: str) -> Path:
         return self.folder / stage / "manifest.json"
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """A tree of mappings as dotted names with JSON; a digest counts as a leaf."""
+    leaves: dict[str, str] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict) and value and not any(key.startswith("$") for key in value):
+            leaves |= _leaves(value, f"{prefix}{name}.")
+        else:
+            leaves[f"{prefix}{name}"] = json.dumps(value, sort_keys=True)
+    return leaves
