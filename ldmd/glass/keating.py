@@ -48,10 +48,10 @@ _STEP_GROWTH, _STEP_CUT = 1.1, 0.5
 STILL_TO_GAIN = 0.5
 """Angstrom^2/eV: relaxation still gains at most about this times |F|^2, the bound for early rejection.
 
-Over the relaxations of 40 random switches in an annealed network the ratio was 0.02 to 0.2 at the median, 0.6 at most, and
-that late in a relaxation; none of them was refused that should not have been.
+Measured on 100 random switches in two annealed networks of 216 nodes: at most 0.012 at the start, 0.1 after 5
+steps and 0.2 after 10, and refusals take 5 or 6 on average; single relaxations reach 1.6 after 20. With the
+threshold 0.01 eV above the relaxed energy, the hardest case, 2 of 300 relaxations were given up wrongly.
 """
-
 
 LONGEST_RELAXATION = 300
 """Steps after which a relaxation that has not converged is left as it is."""

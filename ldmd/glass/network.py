@@ -261,7 +261,9 @@ def continuous_random_network(
     nodes
         8 m^3 with m >= 2 (the network begins as diamond).
     trials
-        Bond switches tried while annealing. 216 nodes on one core: about 0.15 ms each.
+        Bond switches tried while annealing, 0.13 ms each for 216 nodes on one core. With 100 000, three seeds
+        gave 0.43 to 0.47 eV per node and bond angles spread by 12.2 to 12.8 degrees; with 1 000 000, two
+        gave 0.32 and 0.37 eV, 10.1 and 11.1 degrees.
     seed
         Of ``numpy.random.default_rng``; the same seed gives the same network on the same machine.
     progress
