@@ -5,8 +5,18 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from ase import Atoms
 
+from ldmd.potentials.base import SitePotential
+from ldmd.relaxation import evaluate
 from ldmd.results import Check, quantity
+from ldmd.structures import pairs_within, species_indices
+from ldmd.units import GRAM_PER_CUBIC_CENTIMETRE
+
+LARGEST_FORCE = 1e-6
+"""eV/Angstrom. A residual force F shifts a coordinate by F/k: 1e-6 on a soft 0.1 eV/A^2 mode is 1e-5 Angstrom."""
+LARGEST_PRESSURE = 0.1
+"""GPa. Within 0.3 % of the volume of a glass with a bulk modulus of some 40 GPa."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,3 +36,71 @@ class Inspection:
     switching_distances: np.ndarray = quantity(("pair",), "Angstrom", "their distances")
     outer_cutoffs: np.ndarray = quantity(("pair",), "Angstrom", "the outer cutoff of each such pair")
     checks: tuple[Check, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether force constants of this structure mean anything: a smooth minimum, no pair at a kink."""
+        return all(check.passed for check in self.checks if check.name in (FORCE_CHECK, SWITCHING_CHECK))
+
+
+FORCE_CHECK = "largest residual force"
+SWITCHING_CHECK = "pairs in a switching region"
+
+
+def inspect_structure(atoms: Atoms, potential: SitePotential) -> Inspection:
+    """Look at a structure that has passed ``structures.require_fits``."""
+    state = evaluate(atoms, potential)
+    species = tuple(dict.fromkeys(atoms.get_chemical_symbols()))
+    pairs, distances, outer = switching_pairs(atoms, potential)
+    coordination = coordination_table(atoms, potential, species)
+    density = float(atoms.get_masses().sum()) / atoms.get_volume() * GRAM_PER_CUBIC_CENTIMETRE
+    checks = (
+        Check(FORCE_CHECK, state.largest_force, "<=", LARGEST_FORCE, "eV/Angstrom",
+              "relax the structure; if it cannot be relaxed further, it stands on a kink of the potential"),
+        Check(SWITCHING_CHECK, float(len(pairs)), "<=", 0.0, "pairs",
+              "the curvature of the potential jumps there: choose a structure (or a potential) without such pairs"),
+        Check("atoms with an unusual number of neighbours", _unusual_share(coordination), "<=", 0.01, "share of atoms",
+              "coordination defects: anneal longer, or build a continuous random network"),
+        Check("pressure", abs(state.pressure), "<=", LARGEST_PRESSURE, "GPa", "relax the volume too, or mean it"),
+    )  # fmt: skip
+    return Inspection(
+        symbols=tuple(atoms.get_chemical_symbols()),
+        positions=atoms.positions.copy(),
+        cell=atoms.cell.array.copy(),
+        energy_per_atom=state.energy / len(atoms),
+        pressure=state.pressure,
+        density=density,
+        largest_force=state.largest_force,
+        species=species,
+        coordination=coordination,
+        switching_pairs=pairs,
+        switching_distances=distances,
+        outer_cutoffs=outer,
+        checks=checks,
+    )
+
+
+def switching_pairs(atoms: Atoms, potential: SitePotential) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs (n, 2) between the inner and outer radius of their cutoff, their distances and outer radii, Angstrom."""
+    switching = potential.switching
+    i, j, offsets = pairs_within(atoms, potential.species, switching[..., 1] * (1.0 + 1e-6))
+    kinds = species_indices(atoms, potential.species)
+    distances = np.linalg.norm(atoms.positions[j] + offsets - atoms.positions[i], axis=1)
+    inner, outer = (switching[kinds[i], kinds[j], side] for side in (0, 1))
+    inside = (distances >= inner) & (i < j)
+    order = np.argsort((outer - distances)[inside])
+    return np.stack([i, j], axis=1)[inside][order], distances[inside][order], outer[inside][order]
+
+
+def coordination_table(atoms: Atoms, potential: SitePotential, species: tuple[str, ...]) -> np.ndarray:
+    """How many atoms of each species have 0, 1, 2... neighbours nearer than the middle of their switching region."""
+    i, _, _ = pairs_within(atoms, potential.species, potential.switching.mean(axis=-1))
+    neighbours = np.bincount(i, minlength=len(atoms))
+    symbols = np.array(atoms.get_chemical_symbols())
+    width = int(neighbours.max()) + 1
+    return np.array([np.bincount(neighbours[symbols == name], minlength=width) for name in species])
+
+
+def _unusual_share(coordination: np.ndarray) -> float:
+    """Share of atoms whose coordination is not the most frequent one of their species."""
+    return float(1.0 - coordination.max(axis=1).sum() / coordination.sum())

@@ -1,0 +1,192 @@
+"""One replica, start to end: equilibrate, sample at constant energy, checkpoint, resume with the same numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ase import Atoms
+
+from ldmd.dynamics.integrate import (
+    Engine,
+    Phase,
+    Samples,
+    Thermostat,
+    maxwell_velocities,
+    temperature_of,
+)
+from ldmd.dynamics.pairs import PairList
+from ldmd.dynamics.trajectory import Trajectory
+from ldmd.potentials.base import SitePotential
+from ldmd.store import write_atomically
+
+COUPLING_TIME = 0.1
+"""ps, of the stochastic velocity rescaling during equilibration."""
+CHECKPOINT_INTERVAL = 60.0
+"""Seconds of work that a kill can cost."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplicaSettings:
+    """What a replica needs to know. Lengths in samples; a sample is ``stride`` steps."""
+
+    temperature: float  # K
+    time_step: float  # ps
+    stride: int
+    equilibration: int  # samples
+    samples: int
+    samples_per_frame: int
+    seed: int
+
+
+@dataclasses.dataclass
+class _Progress:
+    """Everything that changes while a replica runs; what a checkpoint holds."""
+
+    phase: Phase
+    done: int
+    """Samples so far, equilibration included."""
+    equilibrium: list[float]
+    """Total energies (eV) of the second half of the equilibration."""
+    records: list[np.ndarray]
+    """Rows of potential flux, kinetic flux, potential and kinetic energy."""
+    frames: list[np.ndarray]
+    """(2, N, 3): positions and forces."""
+
+
+def run_replica(
+    atoms: Atoms,
+    potential: SitePotential,
+    settings: ReplicaSettings,
+    checkpoint: Path,
+    key: str,
+    report: Callable[[int], None] | None = None,
+) -> Trajectory:
+    """Run a replica, or go on with it from ``checkpoint`` if that belongs to the same ``key``.
+
+    The run advances in fixed chunks (one frame each), and a checkpoint is taken between chunks only: a run that was
+    killed and resumed gives the same numbers as one that was not. ``report`` is called with the samples done.
+    """
+    engine = Engine(atoms, potential, settings.time_step, settings.stride)
+    state = _resume(engine, checkpoint, key) or _start(engine, atoms, settings)
+    saved = time.monotonic()
+    total = settings.equilibration + settings.samples
+    while state.done < total:
+        _advance(engine, settings, state)
+        if report is not None:
+            report(state.done)
+        if time.monotonic() - saved > CHECKPOINT_INTERVAL and state.done < total:
+            _save(engine, state, checkpoint, key)
+            saved = time.monotonic()
+    return _trajectory(atoms, settings, state)
+
+
+def _start(engine: Engine, atoms: Atoms, settings: ReplicaSettings) -> _Progress:
+    """Velocities at twice the temperature: a structure at its minimum gives half of them to the potential energy."""
+    generator = np.random.default_rng(settings.seed)
+    velocities = maxwell_velocities(atoms.get_masses(), 2.0 * settings.temperature, generator)
+    return _Progress(engine.phase(atoms.positions, velocities), 0, [], [], [])
+
+
+def _advance(engine: Engine, settings: ReplicaSettings, state: _Progress) -> None:
+    """One chunk: thermostatted up to the end of the equilibration, then at constant energy."""
+    warming = settings.equilibration - state.done
+    if warming > 0:
+        memory = np.exp(-settings.stride * settings.time_step / COUPLING_TIME)
+        key = jax.random.key(settings.seed)
+        thermostat = Thermostat(jnp.asarray(settings.temperature), jnp.asarray(memory), key)
+        count = min(settings.samples_per_frame, warming)
+        state.phase, samples = engine.advance(state.phase, count, state.done, thermostat)
+        energies = np.asarray(samples.potential_energy + samples.kinetic_energy)
+        late = np.arange(state.done, state.done + count) >= settings.equilibration // 2
+        state.equilibrium.extend(energies[late].tolist())
+        state.done += count
+        if state.done == settings.equilibration:
+            state.phase = _at_mean_energy(state.phase, samples, float(np.mean(state.equilibrium)))
+        return
+    count = min(settings.samples_per_frame, settings.equilibration + settings.samples - state.done)
+    state.phase, samples = engine.advance(state.phase, count, state.done)
+    state.records.append(_rows(samples))
+    state.frames.append(np.stack([np.asarray(state.phase.positions), np.asarray(state.phase.forces)]))
+    state.done += count
+
+
+def _at_mean_energy(phase: Phase, samples: Samples, mean: float) -> Phase:
+    """Scale the velocities so that the microcanonical run has the mean energy of the canonical one.
+
+    Otherwise the run would keep the energy of one instant, and its temperature would be off by T sqrt(2/3N) or so.
+    """
+    kinetic = float(samples.kinetic_energy[-1])
+    wanted = mean - float(samples.potential_energy[-1])
+    factor = np.sqrt(max(wanted, 0.25 * kinetic) / kinetic)
+    return dataclasses.replace(phase, velocities=phase.velocities * factor)
+
+
+def _rows(samples: Samples) -> np.ndarray:
+    columns = [samples.potential_energy[:, None], samples.kinetic_energy[:, None]]
+    return np.concatenate([np.asarray(x) for x in (samples.potential_flux, samples.kinetic_flux, *columns)], axis=1)
+
+
+def _trajectory(atoms: Atoms, settings: ReplicaSettings, state: _Progress) -> Trajectory:
+    rows, frames = np.concatenate(state.records), np.array(state.frames)
+    momentum = atoms.get_masses() @ np.asarray(state.phase.velocities)
+    return Trajectory(
+        sampling_interval=settings.stride * settings.time_step,
+        time_step=settings.time_step,
+        volume=atoms.get_volume(),
+        seed=settings.seed,
+        potential_flux=rows[:, :3],
+        kinetic_flux=rows[:, 3:6],
+        temperature=temperature_of(rows[:, 7], len(atoms)),
+        energy=(rows[:, 6] + rows[:, 7]) / len(atoms),
+        frame_interval=settings.samples_per_frame * settings.stride * settings.time_step,
+        frame_positions=frames[:, 0],
+        frame_forces=frames[:, 1],
+        largest_momentum=float(np.linalg.norm(momentum)),
+    )
+
+
+def _save(engine: Engine, state: _Progress, checkpoint: Path, key: str) -> None:
+    """Phase, pair list (its order decides round-off) and all samples so far, in one file written atomically."""
+    pairs = {name: getattr(engine.pairs, name) for name in ("reference", "i", "j", "offsets", "cutoffs", "active", "kinds")}
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        key=np.array(key),
+        done=state.done,
+        slots=engine.slots,
+        equilibrium=np.array(state.equilibrium),
+        records=np.concatenate(state.records) if state.records else np.empty((0, 8)),
+        lengths=np.array([len(block) for block in state.records]),
+        frames=np.array(state.frames) if state.frames else np.empty((0, 2, *state.phase.positions.shape)),
+        positions=np.asarray(state.phase.positions),
+        velocities=np.asarray(state.phase.velocities),
+        forces=np.asarray(state.phase.forces),
+        **{f"pairs_{name}": values for name, values in pairs.items()},
+    )
+    write_atomically(checkpoint, buffer.getvalue())
+
+
+def _resume(engine: Engine, checkpoint: Path, key: str) -> _Progress | None:
+    """The state of a checkpoint of this very run; None if there is none, or it is damaged or another run's."""
+    try:
+        with np.load(checkpoint, allow_pickle=False) as file:
+            data = dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    if str(data.get("key")) != key:
+        return None
+    names = ("reference", "i", "j", "offsets", "cutoffs", "active", "kinds")
+    engine.slots = int(data["slots"])
+    engine.set_pairs(PairList(**{name: data[f"pairs_{name}"] for name in names}))
+    phase = Phase(*(jnp.asarray(data[name]) for name in ("positions", "velocities", "forces")))
+    blocks = np.split(data["records"], np.cumsum(data["lengths"])[:-1]) if len(data["lengths"]) else []
+    return _Progress(phase, int(data["done"]), data["equilibrium"].tolist(), blocks, list(data["frames"]))
+
