@@ -1,6 +1,6 @@
 """Results as NetCDF: one frozen dataclass, one file that any NetCDF reader understands.
 
-Array fields, declared with ``ldmd.results.quantity``, become variables with named dimensions, ``units`` and
+Fields declared with ``ldmd.results.quantity`` become variables with named dimensions, ``units`` and
 ``description``. Every other field becomes a global attribute that holds JSON; NaN is allowed there, and
 floats come back exactly. The fields of a dataclass inside a dataclass carry its name in front:
 ``cepstral.coefficients`` over ``cepstral.coefficient``. Equal results give equal bytes: no time stamp.
@@ -99,8 +99,8 @@ def _encode(value: object, path: str, variables: dict[str, _Variable]) -> Any:
     encoded = {}
     for field in dataclasses.fields(value):
         item, name = getattr(value, field.name), f"{path}{field.name}"
-        if isinstance(item, np.ndarray):
-            variables[name] = _variable(item, field, path)
+        if isinstance(item, np.ndarray) or "dims" in field.metadata:
+            variables[name] = _variable(np.asarray(item), field, path)
             encoded[field.name] = name
         else:
             encoded[field.name] = _encode(item, f"{name}.", variables)
@@ -186,4 +186,6 @@ def _decode(hint: Any, data: Any, arrays: dict[str, np.ndarray]) -> Any:
         if names != set(data):
             raise TypeError(f"fields {', '.join(sorted(names ^ set(data)))}")
         return typing.cast(Any, hint)(**{name: _decode(hints_of[name], data[name], arrays) for name in names})
+    if hint in (float, int, bool) and isinstance(data, str):  # a number declared with quantity()
+        return hint(arrays[data])
     return float(data) if hint is float else data

@@ -52,6 +52,7 @@ class Example:
     mask: np.ndarray = quantity(("row",), "1", "yes or no")
     row: np.ndarray = quantity(("row",), "K", "a coordinate: it has the name of its dimension")
     scalar: np.ndarray = quantity((), "", "an array without axes")
+    declared: float = quantity((), "K", "a number with a unit")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,7 @@ def example(rows: int = 3, number: float = 0.1) -> Example:
         mask=np.arange(rows) % 2 == 0,
         row=np.full(rows, np.nan),
         scalar=np.array(2.5, dtype=np.float32),
+        declared=1 / 7,
     )
 
 
@@ -162,6 +164,7 @@ def test_others_can_read_the_file(tmp_path: Path) -> None:
         assert data["matrix"].dims == ("row", "column")
         assert data["matrix"].attrs == {"units": "eV/Angstrom", "description": "a matrix"}
         assert data["mask"].dtype == bool
+        assert float(data["declared"]) == 1 / 7
         assert data["parts.0.values"].dims == ("parts.0.bin",)
         np.testing.assert_array_equal(data["matrix"], example().matrix)
         assert data.attrs["number"] == "0.1"
