@@ -134,7 +134,8 @@ _WORKS = (
     Work(
         "barbalinardo2020",
         ("Barbalinardo, G.", "Chen, Z.", "Lundgren, N. W.", "Donadio, D."),
-        "Efficient anharmonic lattice dynamics calculations of thermal transport in crystalline and disordered "
+        "Efficient anharmonic lattice dynamics calculations of thermal transport in crystalline and "
+        "disordered "
         "solids",
         "Journal of Applied Physics",
         "128",

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from ldmd.report import style
 from ldmd.report.style import Figure, canvas, column, to_svg
-from ldmd.report.text import brief, decimals, fixed, number, signed, whole, with_error
+from ldmd.report.text import brief, decimals, fixed, signed, whole, with_error
 
 if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity
@@ -25,10 +25,11 @@ LEDGER_ROUNDING = 1e-6
 def verdict_strip(comparison: Comparison) -> Figure:
     """Both conductivities on one axis, the dynamics with its 95 % interval."""
     low, high = comparison.dynamics_interval_95
+    places = decimals(comparison.dynamics.standard_error)
     classical, quantum = comparison.lattice_classical, comparison.lattice_quantum
     description = (
-        f"Lattice dynamics {with_error(classical.value, classical.standard_error)} {UNIT} against molecular dynamics "
-        f"{with_error(comparison.dynamics.value, comparison.dynamics.standard_error)} {UNIT}."
+        f"Lattice dynamics {with_error(classical.value, classical.standard_error)} {UNIT} against molecular "
+        f"dynamics {with_error(comparison.dynamics.value, comparison.dynamics.standard_error)} {UNIT}."
     )
     with canvas(1.2) as (figure, (axes,)):
         axes.axvspan(low, high, color=style.DYNAMICS, alpha=0.14, lw=0)
@@ -51,14 +52,19 @@ def verdict_strip(comparison: Comparison) -> Figure:
         axes.set_xlabel(f"thermal conductivity at {brief(comparison.temperature)} K, {UNIT}")
         svg = to_svg(figure, "verdict", description)
     caption = (
-        f"Square: molecular dynamics with its 95 % interval (band). Filled diamond: lattice dynamics with the classical "
-        f"statistics of the dynamics, {number(classical.value, 4)} {UNIT}; only these two are compared. Open circle: "
-        f"lattice dynamics with Bose–Einstein statistics, {number(quantum.value, 4)} {UNIT}, the one to hold against "
-        f"experiment."
+        "Square: molecular dynamics with its 95 % interval (band). Filled diamond: lattice dynamics with "
+        f"the classical statistics of the dynamics, {fixed(classical.value, places)} {UNIT}; only these two "
+        "are compared. Open circle: lattice dynamics with Bose–Einstein statistics, "
+        f"{fixed(quantum.value, places)} {UNIT}, the one to hold against experiment."
     )
     columns = (
-        column("quantity", ("lattice classical", "lattice bose-einstein", "dynamics", "dynamics lower", "dynamics upper")),
-        column(f"conductivity [{UNIT}]", (classical.value, quantum.value, comparison.dynamics.value, low, high)),
+        column(
+            "quantity",
+            ("lattice classical", "lattice bose-einstein", "dynamics", "dynamics lower", "dynamics upper"),
+        ),
+        column(
+            f"conductivity [{UNIT}]", (classical.value, quantum.value, comparison.dynamics.value, low, high)
+        ),
     )
     return Figure("verdict", "The two values", caption, description, svg, columns)
 
@@ -84,7 +90,10 @@ def complete_ledger(comparison: Comparison) -> tuple[LedgerEntry, ...]:
         return comparison.ledger
     from ldmd.comparison import LedgerEntry
 
-    return (*comparison.ledger, LedgerEntry("not itemised", missing, math.nan, "What the entries above leave out."))
+    return (
+        *comparison.ledger,
+        LedgerEntry("not itemised", missing, math.nan, "What the entries above leave out."),
+    )
 
 
 def waterfall(comparison: Comparison) -> Figure:
@@ -92,7 +101,9 @@ def waterfall(comparison: Comparison) -> Figure:
     entries = complete_ledger(comparison)
     start, end = comparison.lattice_quantum, comparison.dynamics
     levels = start.value + np.concatenate([[0.0], np.cumsum([entry.value for entry in entries])])
-    description = "Waterfall from the lattice value with Bose-Einstein statistics to the molecular-dynamics value."
+    description = (
+        "Waterfall from the lattice value with Bose-Einstein statistics to the molecular-dynamics value."
+    )
     with canvas(3.1) as (figure, (axes,)):
         names, ticks = _draw_waterfall(axes, comparison, entries, levels)
         axes.set_xticks(ticks, [textwrap.fill(name, 15) for name in names])
@@ -101,10 +112,12 @@ def waterfall(comparison: Comparison) -> Figure:
         top = float(levels.max()) + max(0.0, np.nan_to_num(end.standard_error))
         axes.set_ylim(min(0.0, 1.1 * float(levels.min())), 1.12 * top)
         svg = to_svg(figure, "waterfall", description)
-    steps = "; ".join(f"{entry.name} {signed(entry.value)} {UNIT}" for entry in entries)
+    places = decimals(end.standard_error)
+    steps = "; ".join(f"{entry.name} {signed(entry.value, places)}" for entry in entries)
     caption = (
-        f"How {number(start.value, 4)} becomes {number(end.value, 4)} {UNIT} at {brief(comparison.temperature)} K: {steps}. "
-        f"The steps sum to the gap; bars on them are standard errors."
+        f"How {fixed(start.value, places)} becomes {fixed(end.value, places)} {UNIT} at "
+        f"{brief(comparison.temperature)} K: {steps}. The steps sum to the gap; bars on them are standard "
+        "errors."
     )
     columns = (
         column("entry", ("lattice, Bose-Einstein", *(entry.name for entry in entries), "molecular dynamics")),
@@ -129,10 +142,13 @@ def _draw_waterfall(
     for entry, before, after in zip(entries, levels[:-1], levels[1:], strict=True):
         axes.plot([place + 0.31, place + 1.31], [before, before], color=style.GREY, lw=0.7)
         place += 1.0
-        _step(axes, place, float(before), float(after), entry)
+        _step(axes, place, float(before), float(after), entry, places)
         names.append(entry.name)
         ticks.append(place)
-        if abs(after - classical.value) <= LEDGER_ROUNDING * abs(classical.value) and entry is not entries[-1]:
+        if (
+            abs(after - classical.value) <= LEDGER_ROUNDING * abs(classical.value)
+            and entry is not entries[-1]
+        ):
             axes.plot([place + 0.31, place + 1.31], [after, after], color=style.GREY, lw=0.7)
             place += 1.0
             _total(axes, place, classical.value, classical.standard_error, style.CLASSICAL, places)
@@ -149,16 +165,18 @@ def _total(axes: Axes, place: float, value: float, error: float, color: str, pla
     top = value + (error if math.isfinite(error) else 0.0)
     if math.isfinite(error) and error > 0.0:
         axes.errorbar(place, value, yerr=error, color=style.INK, lw=1.0)
-    axes.annotate(fixed(value, places), (place, top), (0, 4), textcoords="offset points", ha="center", fontweight="bold")
+    axes.annotate(
+        fixed(value, places), (place, top), (0, 4), textcoords="offset points", ha="center", fontweight="bold"
+    )
 
 
-def _step(axes: Axes, place: float, before: float, after: float, entry: LedgerEntry) -> None:
+def _step(axes: Axes, place: float, before: float, after: float, entry: LedgerEntry, places: int) -> None:
     axes.bar(place, after - before, bottom=before, width=0.62, color=style.PALE, edgecolor=style.GREY, lw=0.7)
     top = max(before, after)
     if math.isfinite(entry.standard_error) and entry.standard_error > 0.0:
         axes.errorbar(place, after, yerr=entry.standard_error, color=style.INK, lw=1.0)
         top = max(top, after + entry.standard_error)
-    axes.annotate(signed(entry.value), (place, top), (0, 4), textcoords="offset points", ha="center")
+    axes.annotate(signed(entry.value, places), (place, top), (0, 4), textcoords="offset points", ha="center")
 
 
 def anharmonicity_bars(result: Anharmonicity) -> Figure:
@@ -178,8 +196,17 @@ def anharmonicity_bars(result: Anharmonicity) -> Figure:
                 lw=0,
                 label=name,
             )
-            axes.errorbar(places, result.sigma[row], yerr=result.standard_error[row], fmt="none", color=style.INK, lw=1.0)
-        axes.set_xticks(np.arange(len(result.groups)), ["all atoms" if g == "all" else g for g in result.groups])
+            axes.errorbar(
+                places,
+                result.sigma[row],
+                yerr=result.standard_error[row],
+                fmt="none",
+                color=style.INK,
+                lw=1.0,
+            )
+        axes.set_xticks(
+            np.arange(len(result.groups)), ["all atoms" if g == "all" else g for g in result.groups]
+        )
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("anharmonicity score σᴬ (1)")
         axes.set_ylim(0.0, 1.05 * float(np.nanmax(result.sigma + result.standard_error)))
@@ -208,9 +235,7 @@ def _anharmonicity_caption(result: Anharmonicity) -> str:
         )
     ]
     return (
-        f"σᴬ = √(Σ|F − F₂|² / Σ|F|²) at {brief(result.temperature)} K, pooled over configurations, atoms and directions, "
-        f"with F₂ the force of the second-order model; 0 is a harmonic solid. Over all atoms: {'; '.join(sentences)}. "
-        "Bars: standard errors of block averages."
+        f"σᴬ = √(Σ|F − F₂|² / Σ|F|²) at {brief(result.temperature)} K, pooled over configurations, atoms "
+        "and directions, with F₂ the force of the second-order model; 0 is a harmonic solid. Over all "
+        f"atoms: {'; '.join(sentences)}. Bars: standard errors (jackknife over blocks)."
     )
-
-

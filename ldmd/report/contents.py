@@ -1,4 +1,4 @@
-"""Everything a report is made of: results of the stages, the settings that led to them, and where they came from."""
+"""What a report is made of: results of the stages, their settings, and where they came from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ldmd.results import Check
 if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity
     from ldmd.comparison import Comparison
-    from ldmd.dynamics.integrate import Trajectory
+    from ldmd.dynamics.trajectory import Trajectory
     from ldmd.green_kubo.estimate import GreenKuboResult
     from ldmd.inspection import Inspection
     from ldmd.lattice.conductivity import Conductivity
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class ReportContents:
     """What a report shows. Stages that did not run are None (or empty): then the report says why.
 
-    ``settings`` are the resolved settings of the case and may nest; ``provenance`` holds versions, digests, the
-    command, the date and the machine (number of cores and model of the processor, nothing else).
+    ``settings`` are the resolved settings of the case and may nest; ``provenance`` holds versions, digests,
+    the command, the date and the machine (number of cores and model of the processor, nothing else).
     ``force_constant_residuals`` are the translation and permutation residuals of the force constants, each
     relative to the largest element. ``citations`` are keys of :data:`ldmd.report.citations.BIBLIOGRAPHY`.
     """
@@ -46,7 +46,7 @@ class ReportContents:
 
     @property
     def temperature(self) -> float:
-        """Temperature (K) at which lattice and dynamics meet; without a comparison the one nearest to 300 K."""
+        """Temperature (K) of the comparison; without one, that of the lattice nearest to 300 K."""
         if self.comparison is not None:
             return self.comparison.temperature
         if self.conductivity is None:
@@ -73,6 +73,10 @@ class ReportContents:
 
     def _all_checks(self) -> Iterator[tuple[str, Check]]:
         yield from (("structure", check) for check in self.inspection.checks)
+        if self.trajectories and self.comparison is not None:
+            from ldmd.dynamics.trajectory import dynamics_checks
+
+            yield from (("dynamics", check) for check in dynamics_checks(self.trajectories, self.temperature))
         if self.green_kubo is not None:
             yield from (("Green-Kubo", check) for check in self.green_kubo.conductivity.checks)
         if self.comparison is None:
@@ -80,4 +84,6 @@ class ReportContents:
         lattice = (*self.comparison.lattice_classical.checks, *self.comparison.lattice_quantum.checks)
         yield from (("lattice", check) for check in lattice)
         yield from (("Green-Kubo", check) for check in self.comparison.dynamics.checks)
-        yield from (("comparison", check) for check in (*self.comparison.difference.checks, *self.comparison.checks))
+        yield from (
+            ("comparison", check) for check in (*self.comparison.difference.checks, *self.comparison.checks)
+        )

@@ -1,19 +1,19 @@
-"""Figures of the dynamics: spectrum of the heat flux, its cepstral fits, cutoff scan, running integral, conservation."""
+"""Figures of the dynamics: spectrum of the heat flux, scan of cutoffs, running integral, conservation."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from ldmd.report import style
 from ldmd.report.style import Figure, canvas, column, to_svg
-from ldmd.report.text import brief, count, number, power_of_ten, signed, whole, with_error
+from ldmd.report.text import brief, count, number, power_of_ten, sentence, whole, with_error
 
 if TYPE_CHECKING:
-    from ldmd.dynamics.integrate import Trajectory
+    from ldmd.dynamics.trajectory import Trajectory
     from ldmd.green_kubo.estimate import GreenKuboResult
 
 UNIT = "W/(m K)"
@@ -31,7 +31,10 @@ def flux_spectrum(result: GreenKuboResult) -> Figure:
     Densities are drawn as the conductivity that they would mean at zero frequency: S/2 over V kB T^2.
     """
     scale = float(result.kappa[0] / result.fit[0, 0])
-    description = "Power spectrum of the heat flux, the cutoff, and the cepstral fits whose zero-frequency value is the result."
+    description = (
+        "Power spectrum of the heat flux, the cutoff, and the cepstral fits whose zero-frequency value is "
+        "the result."
+    )
     with canvas(4.6, 2) as (figure, (upper, lower)):
         upper.plot(result.raw_frequencies, scale * result.raw_density, color=style.GREY, lw=0.8)
         upper.axvline(result.cutoff, color=style.INK, lw=0.9, ls=":")
@@ -55,7 +58,9 @@ def flux_spectrum(result: GreenKuboResult) -> Figure:
             for factor, fit in zip(result.factors, result.fit, strict=True)
         ),
     )
-    return Figure("spectrum", "Spectrum of the heat flux", _spectrum_caption(result), description, svg, columns)
+    return Figure(
+        "spectrum", "Spectrum of the heat flux", _spectrum_caption(result), description, svg, columns
+    )
 
 
 def _mark_cutoff(axes: Axes, cutoff: float, text: str) -> None:
@@ -73,7 +78,9 @@ def _mark_cutoff(axes: Axes, cutoff: float, text: str) -> None:
 
 
 def _draw_fits(axes: Axes, result: GreenKuboResult, scale: float) -> None:
-    axes.scatter(result.frequencies, scale * result.density, s=4, lw=0, color=style.GREY, alpha=0.5, rasterized=True)
+    axes.scatter(
+        result.frequencies, scale * result.density, s=4, lw=0, color=style.GREY, alpha=0.5, rasterized=True
+    )
     for row, (dash, color, marker) in zip(range(len(result.factors)), FACTOR_LOOKS, strict=False):
         value, error = float(result.kappa[row]), float(result.kappa_error[row])
         label = f"factor {result.factors[row]:g}: {with_error(value, error)} {UNIT}"
@@ -90,7 +97,9 @@ def plain_decades(axes: Axes) -> None:
     bottom, top = axes.get_ylim()
     powers = range(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
     powers = powers[:: 1 + len(powers) // 6]
-    axes.set_yticks([10.0**k for k in powers], [f"{10.0**k:g}" if -3 < k < 4 else power_of_ten(k) for k in powers])
+    axes.set_yticks(
+        [10.0**k for k in powers], [f"{10.0**k:g}" if -3 < k < 4 else power_of_ten(k) for k in powers]
+    )
     axes.minorticks_off()
     axes.set_ylim(bottom, top)
 
@@ -103,29 +112,41 @@ def _spectrum_caption(result: GreenKuboResult) -> str:
         )
     )
     return (
-        f"Periodogram of the heat flux, scaled so that its value at zero frequency is the conductivity: in full above, and "
-        f"below up to the {'automatic ' if result.cutoff_automatic else ''}cutoff, {whole(len(result.frequencies))} bins "
-        f"with {result.degrees_of_freedom} equivalent components. The cepstral filter keeps the first coefficients of the "
-        f"logarithm, Akaike’s number times a factor: {values} {UNIT}. Factor 1 is the published choice, larger ones trade a "
-        "wider error for less bias; the last is the headline."
+        "Periodogram of the heat flux, scaled so that its value at zero frequency is the conductivity: in "
+        f"full above, and below up to the {'automatic ' if result.cutoff_automatic else ''}cutoff, "
+        f"{whole(len(result.frequencies))} bins with {result.degrees_of_freedom} equivalent components. The "
+        "cepstral filter keeps the first coefficients of the logarithm, Akaike’s number times a factor: "
+        f"{values} {UNIT}. Factor 1 is the published choice, larger ones trade a wider error for less bias; "
+        "the last is the headline."
     )
 
 
 def cutoff_scan(result: GreenKuboResult) -> Figure:
-    """Conductivity against the cutoff frequency for every factor; flat means that the choice does not matter."""
+    """Conductivity against the cutoff frequency, for every factor."""
     cutoffs = result.scan_cutoffs
     description = "Conductivity against the cutoff frequency of the cepstral analysis, with standard errors."
     columns = [column("cutoff [THz]", cutoffs)]
     with canvas(2.9) as (figure, (axes,)):
         for row, (dash, color, marker) in zip(range(len(result.factors)), FACTOR_LOOKS, strict=False):
-            value, error, name = result.scan_kappa[row], result.scan_kappa_error[row], f"factor {result.factors[row]:g}"
+            value, error, name = (
+                result.scan_kappa[row],
+                result.scan_kappa_error[row],
+                f"factor {result.factors[row]:g}",
+            )
             axes.fill_between(cutoffs, value - error, value + error, color=color, alpha=0.16, lw=0)
             axes.plot(cutoffs, value, color=color, ls=dash, marker=marker, ms=3.2, label=name)
-            columns += [column(f"conductivity, {name} [{UNIT}]", value), column(f"standard error, {name} [{UNIT}]", error)]
+            columns += [
+                column(f"conductivity, {name} [{UNIT}]", value),
+                column(f"standard error, {name} [{UNIT}]", error),
+            ]
         axes.axvline(result.cutoff, color=style.INK, lw=0.9, ls=":")
         axes.set_xscale("log")
         _mark_cutoff(axes, result.cutoff, "f*")
-        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if cutoffs.min() <= tick <= cutoffs.max()]
+        ticks = [
+            tick
+            for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+            if cutoffs.min() <= tick <= cutoffs.max()
+        ]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_ylim(0.0, 1.25 * float(np.nanmax(result.scan_kappa + result.scan_kappa_error)))
@@ -133,21 +154,28 @@ def cutoff_scan(result: GreenKuboResult) -> Figure:
         axes.set_ylabel(f"conductivity ({UNIT})")
         axes.legend(loc="lower right", ncols=2)
         svg = to_svg(figure, "cutoff", description)
-    return Figure("cutoff", "Does the cutoff matter?", _scan_caption(result), description, svg, tuple(columns))
+    return Figure(
+        "cutoff", "Does the cutoff matter?", _scan_caption(result), description, svg, tuple(columns)
+    )
 
 
 def _scan_caption(result: GreenKuboResult) -> str:
     near = (result.scan_cutoffs > result.cutoff / 2.01) & (result.scan_cutoffs < 2.01 * result.cutoff)
     ranges = [
-        f"{number(float(values[near].min()))} to {number(float(values[near].max()))} {UNIT} with factor {factor:g}"
+        f"{number(float(values[near].min()))} to {number(float(values[near].max()))} {UNIT} with factor "
+        f"{factor:g}"
         for factor, values in zip(result.factors, result.scan_kappa, strict=True)
         if near.any()
     ]
-    between = f"Between half and twice the cutoff used, {number(result.cutoff)} THz: {' and '.join(ranges)}. " if ranges else ""
+    between = (
+        f"Between half and twice the cutoff used, {number(result.cutoff)} THz: {' and '.join(ranges)}. "
+        if ranges
+        else ""
+    )
     return (
-        f"The same flux analysed with other cutoffs; bands are standard errors. {between}A curve that is flat within its "
-        "band says that the choice of the cutoff does not decide the result; one that rises towards low cutoffs, that a "
-        "narrow central peak is being missed."
+        f"The same flux analysed with other cutoffs; bands are standard errors. {between}A curve that is "
+        "flat within its band says that the choice of the cutoff does not decide the result; one that "
+        "rises towards low cutoffs, that a narrow central peak is being missed."
     )
 
 
@@ -156,7 +184,10 @@ def running(result: GreenKuboResult) -> Figure:
     shown = result.time > 0.0
     times, curve = result.time[shown], result.running_kappa[shown]
     error, correlation = result.running_kappa_error[shown], result.correlation[shown]
-    description = "Running integral of the autocorrelation of the heat flux with its error band; the autocorrelation below."
+    description = (
+        "Running integral of the autocorrelation of the heat flux with its error band; the autocorrelation "
+        "below."
+    )
     with canvas(4.1, 2, sharex=True, height_ratios=(1.6, 1.0)) as (figure, (upper, lower)):
         upper.axvspan(result.plateau_start, 2.0 * result.plateau_start, color=style.PALE, alpha=0.5, lw=0)
         upper.fill_between(times, curve - error, curve + error, color=style.CLASSICAL, alpha=0.2, lw=0)
@@ -183,10 +214,14 @@ def running(result: GreenKuboResult) -> Figure:
         column(f"standard error [{UNIT}]", result.running_kappa_error),
         column("autocorrelation [1]", result.correlation),
     )
-    return Figure("running", "The Green–Kubo integral itself", _running_caption(result), description, svg, columns)
+    return Figure(
+        "running", "The Green–Kubo integral itself", _running_caption(result), description, svg, columns
+    )
 
 
-def _window(curve: np.ndarray, error: np.ndarray, times: np.ndarray, result: GreenKuboResult) -> tuple[float, float]:
+def _window(
+    curve: np.ndarray, error: np.ndarray, times: np.ndarray, result: GreenKuboResult
+) -> tuple[float, float]:
     """Limits that show the plateau: vibrations of the first picosecond may swing far beyond and are cut."""
     late = times >= min(result.plateau_start, 0.5 * float(times[-1]))
     low, high = float((curve - error)[late].min()), float((curve + error)[late].max())
@@ -196,18 +231,20 @@ def _window(curve: np.ndarray, error: np.ndarray, times: np.ndarray, result: Gre
 
 def _running_caption(result: GreenKuboResult) -> str:
     failed = [check for check in result.running.checks if not check.passed]
-    notes = "".join(f" Not passed: {check.name}. {check.advice}" for check in failed)
+    notes = "".join(f" Not passed: {check.name}. {sentence(check.advice)}" for check in failed)
     return (
-        "Integral of the autocorrelation of the heat flux up to a time, with the standard error from blocks (jackknife). "
-        f"Read between {number(result.plateau_start, 2)} and {number(2.0 * result.plateau_start, 2)} ps (shaded) it is "
-        f"{with_error(result.running.value, result.running.standard_error)} {UNIT}, {number(abs(result.agreement_sigma), 2)} "
-        "standard errors from the cepstral value; both read the same data. Early swings beyond the frame are vibrations. "
-        f"Below: the autocorrelation over its value at time zero.{notes}"
+        "Integral of the autocorrelation of the heat flux up to a time, with the standard error from "
+        f"blocks (jackknife). Read between {number(result.plateau_start, 2)} and "
+        f"{number(2.0 * result.plateau_start, 2)} ps (shaded) it is "
+        f"{with_error(result.running.value, result.running.standard_error)} {UNIT}, "
+        f"{number(abs(result.agreement_sigma), 2)} standard errors from the cepstral value; both read the "
+        "same data. Early swings beyond the frame are vibrations. Below: the autocorrelation over its "
+        f"value at time zero.{notes}"
     )
 
 
 def axes_values(result: GreenKuboResult) -> Figure | None:
-    """The conductivity along each Cartesian axis, for the last factor; None where the axes were not analysed alone."""
+    """The conductivity along each axis, for the last factor; None where axes were not analysed alone."""
     values, errors = result.axis_kappa[-1], result.axis_kappa_error[-1]
     if np.isnan(values).any():
         return None
@@ -224,10 +261,13 @@ def axes_values(result: GreenKuboResult) -> Figure | None:
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"conductivity ({UNIT})")
         svg = to_svg(figure, "axes", description)
-    listed = ", ".join(f"{n} {with_error(float(v), float(e))}" for n, v, e in zip(names, values, errors, strict=True))
+    listed = ", ".join(
+        f"{n} {with_error(float(v), float(e))}" for n, v, e in zip(names, values, errors, strict=True)
+    )
     caption = (
-        f"Each Cartesian axis analysed alone, with the {count(result.replicas, 'replica')} as its equivalent components: "
-        f"{listed} {UNIT}. Bars: 95 % intervals (log-normal); line and band: all axes together."
+        f"Each Cartesian axis analysed alone, with the {count(result.replicas, 'replica')} as its "
+        f"equivalent components: {listed} {UNIT}. Bars: 95 % intervals (log-normal); line and band: all "
+        "axes together."
     )
     columns = (
         column("axis", names),
@@ -246,13 +286,6 @@ def block_means(series: np.ndarray, points: int = POINTS) -> np.ndarray:
     return np.asarray(series[: blocks * width].reshape(blocks, width, *series.shape[1:]).mean(axis=1))
 
 
-def energy_drift(trajectory: Trajectory) -> float:
-    """Drift of the total energy over the run, eV/atom: slope of a straight line times the length."""
-    time = np.linspace(-0.5, 0.5, len(trajectory.energy))
-    centred = trajectory.energy - trajectory.energy.mean()
-    return float(time @ centred / (time @ time))
-
-
 def conservation(trajectories: tuple[Trajectory, ...]) -> Figure:
     """Total energy and temperature of every replica against time."""
     energies = [means - means[0] for means in (block_means(run.energy) for run in trajectories)]
@@ -265,7 +298,11 @@ def conservation(trajectories: tuple[Trajectory, ...]) -> Figure:
             length = run.sampling_interval * len(run.energy)
             time = (np.arange(len(energy)) + 0.5) * length / len(energy)
             kelvin = block_means(run.temperature)
-            look = {"color": style.SERIES[place % 6], "lw": 1.0, "ls": ("-", "--", "-.", ":")[(place // 6) % 4]}
+            look: dict[str, Any] = {
+                "color": style.SERIES[place % 6],
+                "lw": 1.0,
+                "ls": ("-", "--", "-.", ":")[(place // 6) % 4],
+            }
             upper.plot(time, scale * energy, label=f"replica {place + 1}", **look)
             lower.plot(time[: len(kelvin)], kelvin[: len(time)], **look)
             columns += [
@@ -286,14 +323,17 @@ def conservation(trajectories: tuple[Trajectory, ...]) -> Figure:
 
 
 def _conservation_caption(trajectories: tuple[Trajectory, ...]) -> str:
-    drifts = [energy_drift(run) for run in trajectories]
-    worst = drifts[int(np.argmax(np.abs(drifts)))]
+    worst = max((run.energy_drift for run in trajectories), key=abs)
     kelvin = np.array([run.temperature.mean() for run in trajectories])
-    spread = f" (from {number(float(kelvin.min()), 4)} to {number(float(kelvin.max()), 4)} K)" if len(kelvin) > 1 else ""
-    length = trajectories[0].sampling_interval * len(trajectories[0].energy)
+    spread = (
+        f" (from {number(float(kelvin.min()), 4)} to {number(float(kelvin.max()), 4)} K)"
+        if len(kelvin) > 1
+        else ""
+    )
+    first = trajectories[0]
     return (
-        f"{count(len(trajectories), 'replica').capitalize()} of {brief(length)} ps without thermostat, step "
-        f"{brief(1e3 * trajectories[0].time_step)} fs; block means. Largest drift of the total energy over a run: "
-        f"{signed(worst)} eV/atom (straight line). Mean temperature {number(float(kelvin.mean()), 4)} K{spread}: this value, "
-        "squared, enters the Green–Kubo formula."
+        f"{count(len(trajectories), 'replica').capitalize()} of {brief(round(first.duration, 6))} ps "
+        f"without thermostat, step {brief(round(1e3 * first.time_step, 6))} fs; block means. Largest drift "
+        f"of the total energy: {number(worst, 2)} eV/atom per 100 ps (straight line). Mean temperature "
+        f"{number(float(kelvin.mean()), 4)} K{spread}: this value, squared, enters the Green–Kubo formula."
     )

@@ -1,4 +1,4 @@
-"""The page: sections in the order of questions a reader asks, rendered to one HTML file that needs no network."""
+"""The page: sections in the order of a reader's questions, in one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -12,12 +12,32 @@ import jinja2
 from markupsafe import Markup
 
 from ldmd.errors import InputError
-from ldmd.report import comparison_figures, dynamics_figures, lattice_figures, structure_figures, tables
+from ldmd.report import (
+    comparison_figures,
+    dynamics_figures,
+    lattice_figures,
+    linewidth_figure,
+    structure_figures,
+    tables,
+)
 from ldmd.report.citations import bibtex, cited
 from ldmd.report.contents import ReportContents
 from ldmd.report.style import Figure, data_uri
 from ldmd.report.tables import Table
-from ldmd.report.text import brief, count, decimals, fixed, interval, number, rounded, slug, unit_text, whole, with_error
+from ldmd.report.text import (
+    brief,
+    count,
+    decimals,
+    fixed,
+    interval,
+    number,
+    rounded,
+    sentence,
+    slug,
+    unit_text,
+    whole,
+    with_error,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -106,33 +126,28 @@ def headline(contents: ReportContents) -> Headline:
             check.name,
             f"{rounded(check.value)}, should be {'at most' if check.relation == '<=' else 'at least'} "
             f"{brief(check.threshold)}{unit_text(check.unit)}",
-            check.advice,
+            sentence(check.advice),
         )
         for _, check in failed
     )
     if comparison is None:
-        wrong = any(not check.passed for check in contents.inspection.checks)
+        wrong = not contents.inspection.usable
         text = "This structure cannot be trusted yet." if wrong else "There is nothing to compare yet."
         if not wrong:
             line = "The structure passed its checks; the stages that lead to a comparison have not run."
             return Headline(text, "caution", "…", (line,), (), problems)
         line = (
-            "Lattice dynamics expands the energy around a smooth minimum, and this structure fails the checks for one; the "
-            "methods were not compared. What has to be mended first:"
+            "Lattice dynamics expands the energy around a smooth minimum, and this structure fails the "
+            "checks for one; the methods were not compared."
         )
         return Headline(text, "disagree", "✗", (line, coordination_sentence(contents)), (), problems)
-    dynamics = comparison.dynamics
-    half = 0.5 * (comparison.dynamics_interval_95[1] - comparison.dynamics_interval_95[0])
-    lines = [comparison.sentence]
-    if dynamics.value > 0.0:
-        lines.append(f"The 95 % interval of the dynamics is ± {number(100.0 * half / dynamics.value, 2)} % wide.")
     if not comparison.agree:
         text, tone, mark = "The two methods disagree.", "disagree", "≠"
     elif failed:
         text, tone, mark = f"The two methods agree, but {count(len(failed), 'check')} failed.", "caution", "≈"
     else:
         text, tone, mark = "The two methods agree.", "agree", "✓"
-    return Headline(text, tone, mark, tuple(lines), _numbers(contents), problems)
+    return Headline(text, tone, mark, (sentence(comparison.sentence),), _numbers(contents), problems)
 
 
 def coordination_sentence(contents: ReportContents) -> str:
@@ -148,7 +163,11 @@ def coordination_sentence(contents: ReportContents) -> str:
 def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
     comparison = contents.comparison
     assert comparison is not None
-    classical, quantum, dynamics = comparison.lattice_classical, comparison.lattice_quantum, comparison.dynamics
+    classical, quantum, dynamics = (
+        comparison.lattice_classical,
+        comparison.lattice_quantum,
+        comparison.dynamics,
+    )
     places = decimals(dynamics.standard_error)
     bounds = interval(comparison.dynamics_interval_95, dynamics.standard_error)
     return (
@@ -157,11 +176,16 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
             fixed(classical.value, places),
             f"W/(m K), classical; {fixed(quantum.value, places)} with quantum statistics",
         ),
-        ("molecular dynamics", with_error(dynamics.value, dynamics.standard_error), f"W/(m K), 95 % interval {bounds}"),
+        (
+            "molecular dynamics",
+            with_error(dynamics.value, dynamics.standard_error),
+            f"W/(m K), 95 % interval {bounds}",
+        ),
         (
             "difference",
             f"{number(abs(comparison.sigmas), 2)} σ",
-            f"{with_error(comparison.difference.value, comparison.difference.standard_error)} W/(m K), lattice minus "
+            f"{with_error(comparison.difference.value, comparison.difference.standard_error)} W/(m K), "
+            "lattice minus "
             f"dynamics; tolerance {brief(comparison.tolerance_sigma)} σ",
         ),
     )
@@ -174,7 +198,8 @@ def sections_of(contents: ReportContents) -> Iterator[Section]:
         yield Section(
             "ledger",
             "The ledger",
-            "Two independent calculations of how well the same atoms conduct heat; the ledger lists what separates them.",
+            "Two independent calculations of how well the same atoms conduct heat; the ledger lists what "
+            "separates them.",
             (
                 comparison_figures.waterfall(contents.comparison),
                 tables.ledger_table(contents.comparison, entries),
@@ -199,7 +224,8 @@ def sections_of(contents: ReportContents) -> Iterator[Section]:
         yield Section(
             "anharmonicity",
             "Anharmonicity",
-            "How far the bonds are from ideal springs at this temperature: 0 means ideal springs; at 1 the error made by "
+            "How far the bonds are from ideal springs at this temperature: 0 means ideal springs; at 1 the "
+            "error made by "
             "assuming springs is as large as the forces themselves.",
             (comparison_figures.anharmonicity_bars(contents.anharmonicity),),
         )
@@ -216,7 +242,8 @@ def _structure(contents: ReportContents) -> Section:
     return Section(
         "structure",
         "The structure",
-        "Both methods start from this arrangement of atoms; where it is flawed, nothing computed from it means much.",
+        "Both methods start from this arrangement of atoms; where it is flawed, nothing computed from it "
+        "means much.",
         tuple(blocks),
     )
 
@@ -226,8 +253,11 @@ def _lattice(contents: ReportContents) -> Section:
     assert modes is not None
     blocks: list[Figure | Table] = [lattice_figures.density_of_states(modes, contents.inspection.symbols)]
     if linewidths is not None:
-        flags = lattice_figures.flagged_modes(modes, linewidths, contents.temperature)
-        blocks += [lattice_figures.linewidth_scatter(flags, linewidths.kernel, linewidths.width), tables.flagged_table(flags)]
+        flags = linewidth_figure.flagged_modes(modes, linewidths, contents.temperature)
+        blocks += [
+            linewidth_figure.linewidth_scatter(flags, linewidths.kernel, linewidths.width),
+            tables.flagged_table(flags),
+        ]
     if conductivity is not None:
         blocks += [
             lattice_figures.conductivity_against_temperature(conductivity, contents.comparison),
@@ -237,7 +267,8 @@ def _lattice(contents: ReportContents) -> Section:
     return Section(
         "lattice",
         "Lattice dynamics",
-        "The solid as a set of vibrations that hand heat to each other: which there are, how long they live, how much each "
+        "The solid as a set of vibrations that hand heat to each other: which there are, how long they "
+        "live, how much each "
         "carries.",
         tuple(blocks),
     )
@@ -259,7 +290,8 @@ def _dynamics(contents: ReportContents) -> Section:
     return Section(
         "dynamics",
         "Molecular dynamics",
-        "The atoms simply move, and the conductivity is read from how quickly the random flow of heat among them forgets "
+        "The atoms simply move, and the conductivity is read from how quickly the random flow of heat "
+        "among them forgets "
         "itself (Green–Kubo).",
         tuple(blocks),
     )

@@ -23,7 +23,8 @@ BIN = 0.02
 
 
 def pair_distances(inspection: Inspection) -> Figure:
-    """Histogram of pair distances by kind of pair; pairs inside a switching region and their cutoffs stand out."""
+    """Histogram of pair distances by kind of pair; pairs in a switching region and their cutoffs stand "
+    "out."""
     reach = max(REACH, 1.1 * float(inspection.outer_cutoffs.max(initial=0.0)))
     first, second, distances = neighbour_list(
         "ijd", positions=inspection.positions, cell=inspection.cell, pbc=np.ones(3, dtype=bool), cutoff=reach
@@ -31,7 +32,11 @@ def pair_distances(inspection: Inspection) -> Figure:
     once = first < second
     symbols = np.array(inspection.symbols)
     kinds = _kinds(symbols[first[once]], symbols[second[once]], inspection.species)
-    bad = _kinds(symbols[inspection.switching_pairs[:, 0]], symbols[inspection.switching_pairs[:, 1]], inspection.species)
+    bad = _kinds(
+        symbols[inspection.switching_pairs[:, 0]],
+        symbols[inspection.switching_pairs[:, 1]],
+        inspection.species,
+    )
     names = list(dict.fromkeys([*sorted(set(kinds)), *sorted(set(bad))]))
     edges = np.arange(0.8 * float(distances.min(initial=reach)), reach + BIN, BIN)
     centres = 0.5 * (edges[:-1] + edges[1:])
@@ -43,18 +48,26 @@ def pair_distances(inspection: Inspection) -> Figure:
             inside = np.histogram(inspection.switching_distances[bad == name], edges)[0]
             cutoffs = np.unique(np.round(inspection.outer_cutoffs[bad == name], 6))
             _panel(panel, edges, everything, inside, cutoffs, name)
-            columns += [column(f"pairs {name}", everything.astype(float)), column(f"of them switching, {name}", inside.astype(float))]
+            columns += [
+                column(f"pairs {name}", everything.astype(float)),
+                column(f"of them switching, {name}", inside.astype(float)),
+            ]
         axes[-1].set_xlabel("distance (Å)")
         axes[len(names) // 2].set_ylabel(f"pairs per {BIN} Å")
         axes[-1].set_xlim(float(edges[0]), reach)
         svg = to_svg(figure, "distances", description)
-    return Figure("distances", "Distances between atoms", _caption(inspection), description, svg, tuple(columns))
+    return Figure(
+        "distances", "Distances between atoms", _caption(inspection), description, svg, tuple(columns)
+    )
 
 
 def _kinds(left: np.ndarray, right: np.ndarray, species: tuple[str, ...]) -> np.ndarray:
     """Names such as Si–O, the species in the potential's order."""
     rank = {name: place for place, name in enumerate(species)}
-    pairs = (sorted(pair, key=lambda name: rank.get(name, len(rank))) for pair in zip(left.tolist(), right.tolist(), strict=True))
+    pairs = (
+        sorted(pair, key=lambda name: rank.get(name, len(rank)))
+        for pair in zip(left.tolist(), right.tolist(), strict=True)
+    )
     return np.array(["–".join(pair) for pair in pairs], dtype=object)
 
 
@@ -79,12 +92,16 @@ def _panel(
 
 def _caption(inspection: Inspection) -> str:
     pairs = len(inspection.switching_distances)
-    text = f"Distances of all pairs of the {whole(len(inspection.symbols))} atoms at the minimum, on a logarithmic axis. "
+    text = (
+        f"Distances of all pairs of the {whole(len(inspection.symbols))} atoms at the minimum, on a "
+        "logarithmic axis. "
+    )
     if not pairs:
-        return text + "No pair lies in a region where the potential switches off: its force constants are smooth there."
+        return text + "No pair lies where the potential switches off, so the force constants are smooth."
     nearest = float(np.min(np.abs(inspection.outer_cutoffs - inspection.switching_distances)))
     return (
-        f"{text}{count(pairs, 'pair lies', 'pairs lie').capitalize()} where the potential switches off (filled, up to the "
-        f"dashed outer cutoff); the nearest is {nearest:.4f} Å from its cutoff. There the force has a kink, and "
-        "second and third derivatives depend on which side of it the atoms happen to stand."
+        f"{text}{count(pairs, 'pair lies', 'pairs lie').capitalize()} where the potential switches off "
+        f"(filled, up to the dashed outer cutoff); the nearest is {nearest:.4f} Å from its cutoff. There "
+        "the force has a kink, and second and third derivatives depend on which side of it the atoms "
+        "happen to stand."
     )

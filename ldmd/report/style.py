@@ -1,4 +1,4 @@
-"""How figures look, and how they become SVG that can stand in one page with others, byte for byte the same each time."""
+"""How figures look, and how they become SVG that shares a page with others, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import matplotlib as mpl
@@ -15,7 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-# Okabe & Ito's palette for readers with any kind of colour vision; the same colour means the same thing everywhere.
+# Okabe & Ito's palette for any kind of colour vision; the same colour means the same thing everywhere.
 INK = "#222222"
 GREY = "#767676"
 PALE = "#d4d4d4"
@@ -32,7 +33,7 @@ WIDTH = 5.4
 
 PAGE_FONTS = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
 
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "ldmd",
     "text.parse_math": False,  # names of the user's may hold a dollar sign
@@ -84,7 +85,7 @@ class Figure:
 
     @property
     def csv(self) -> str:
-        """The numbers as comma-separated values: a line of names with units, then rows; empty where a column ends."""
+        """Comma-separated values: a line of names with units, then rows; empty where a column has ended."""
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([name for name, _ in self.columns])
@@ -114,16 +115,16 @@ def _entry(value: float | str) -> str:
 
 
 @contextmanager
-def canvas(height: float, rows: int = 1, **subplots: object) -> Iterator[tuple[Canvas, list[Axes]]]:
+def canvas(height: float, rows: int = 1, **subplots: Any) -> Iterator[tuple[Canvas, list[Axes]]]:
     """A figure of the page's width and its axes from top to bottom, drawn under the page's style."""
     with mpl.rc_context(STYLE):
         figure = Canvas(figsize=(WIDTH, height))
-        axes = figure.subplots(rows, 1, squeeze=False, **subplots)  # type: ignore[arg-type]
+        axes = figure.subplots(rows, 1, squeeze=False, **subplots)
         yield figure, list(axes[:, 0])
 
 
 def to_svg(figure: Canvas, key: str, description: str) -> str:
-    """A drawing as an SVG element that scales with its box; identifiers carry the key, so that none occurs twice.
+    """A drawing as an SVG element that scales with its box; its identifiers carry the key, so all are unique.
 
     Must be called under :func:`canvas`: the style holds the salt of the identifiers.
     """
@@ -141,7 +142,9 @@ def to_svg(figure: Canvas, key: str, description: str) -> str:
     head, rest = text.split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
     label = _attribute(description)
-    return f'{head} role="img" aria-label="{label}" stroke-linejoin="round" stroke-linecap="butt">{rest}'.strip()
+    return (
+        f'{head} role="img" aria-label="{label}" stroke-linejoin="round" stroke-linecap="butt">{rest}'.strip()
+    )
 
 
 def _attribute(text: str) -> str:

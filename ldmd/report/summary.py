@@ -1,4 +1,4 @@
-"""The machine-readable summary: every number with its unit and convention, the checks, the verdict, the exit code."""
+"""The machine-readable summary: numbers with units and conventions, checks, verdict, exit code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ldmd.report.contents import ReportContents
-from ldmd.report.lattice_figures import LOCALISED, flagged_modes, isotropic, moving
+from ldmd.report.lattice_figures import LOCALISED, isotropic, moving
+from ldmd.report.linewidth_figure import flagged_modes
 from ldmd.results import Check, Estimate
 from ldmd.units import THZ
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 CONVENTIONS = {
-    "linewidth": "half width at half maximum (HWHM) of an angular frequency, rad/ps; lifetime 1/(2 linewidth)",
+    "linewidth": "half width at half maximum (HWHM) of an angular frequency, rad/ps; lifetime 1/(2 "
+    "linewidth)",
     "frequency": "ordinary frequency in THz, not angular",
     "conductivity": "one third of the trace of the tensor, W/(m K)",
     "standard_error": "one standard deviation of the estimate",
@@ -32,8 +34,8 @@ CONVENTIONS = {
 def summary(contents: ReportContents) -> dict[str, Any]:
     """Everything a program wants to know about a case, ready for ``json.dumps(..., allow_nan=False)``.
 
-    Numbers are ``{"value", "unit"}`` with ``"standard_error"`` and ``"convention"`` where they apply; what does not
-    exist is null.
+    Numbers are ``{"value", "unit"}``, with ``"standard_error"`` and ``"convention"`` where they apply; what
+    does not exist is null.
     """
     result = {
         "schema_version": SCHEMA_VERSION,
@@ -81,7 +83,9 @@ def measured(value: Any, unit: str, **more: Any) -> dict[str, Any]:
 
 
 def _estimate(estimate: Estimate, **more: Any) -> dict[str, Any]:
-    samples = {} if math.isnan(estimate.effective_samples) else {"effective_samples": estimate.effective_samples}
+    samples = (
+        {} if math.isnan(estimate.effective_samples) else {"effective_samples": estimate.effective_samples}
+    )
     return measured(estimate.value, estimate.unit, standard_error=estimate.standard_error, **samples, **more)
 
 
@@ -111,7 +115,9 @@ def _verdict(contents: ReportContents) -> dict[str, Any]:
         "lattice_classical": _estimate(comparison.lattice_classical, convention="QHGK, classical statistics"),
         "lattice_quantum": _estimate(comparison.lattice_quantum, convention="QHGK, Bose-Einstein statistics"),
         "dynamics": _estimate(
-            comparison.dynamics, interval_95=comparison.dynamics_interval_95, convention="Green-Kubo, classical"
+            comparison.dynamics,
+            interval_95=comparison.dynamics_interval_95,
+            convention="Green-Kubo, classical",
         ),
         "difference": _estimate(comparison.difference, convention=CONVENTIONS["difference"]),
         "sigmas": measured(comparison.sigmas, "standard errors"),
@@ -172,7 +178,9 @@ def _lattice(contents: ReportContents) -> dict[str, Any] | None:
                 "temperature": measured(float(kelvin), "K"),
                 "statistics": name,
                 **{
-                    method: measured(float(isotropic(getattr(contents.conductivity, method))[t, s]), "W/(m K)")
+                    method: measured(
+                        float(isotropic(getattr(contents.conductivity, method))[t, s]), "W/(m K)"
+                    )
                     for method in ("qhgk", "intraband", "allen_feldman")
                 },
                 "qhgk_tensor": measured(contents.conductivity.qhgk[t, s], "W/(m K)"),
@@ -190,11 +198,16 @@ def _linewidths(modes: Modes, linewidths: Linewidths, temperature: float) -> dic
     return {
         "temperature": measured(flags.temperature, "K"),
         "median": {
-            name: measured(float(np.median(gamma)), "rad/ps", convention="HWHM") for name, gamma in flags.gamma.items()
+            name: measured(float(np.median(gamma)), "rad/ps", convention="HWHM")
+            for name, gamma in flags.gamma.items()
         },
         "overdamped_modes": flags.index[flags.overdamped],
-        "localised_modes": measured(int(flags.localised.sum()), "1", convention=f"participation ratio < {LOCALISED}"),
-        "largest_linewidth_over_frequency": measured(float(flags.damping.max()), "1", convention="HWHM / angular"),
+        "localised_modes": measured(
+            int(flags.localised.sum()), "1", convention=f"participation ratio < {LOCALISED}"
+        ),
+        "largest_linewidth_over_frequency": measured(
+            float(flags.damping.max()), "1", convention="HWHM / angular"
+        ),
         "kernel": linewidths.kernel,
         "kernel_width": measured(linewidths.width, "rad/ps"),
     }
@@ -203,15 +216,13 @@ def _linewidths(modes: Modes, linewidths: Linewidths, temperature: float) -> dic
 def _dynamics(contents: ReportContents) -> dict[str, Any] | None:
     if not contents.trajectories and contents.green_kubo is None:
         return None
-    from ldmd.report.dynamics_figures import energy_drift
-
     runs = [
         {
             "seed": run.seed,
-            "length": measured(run.sampling_interval * len(run.energy), "ps"),
+            "length": measured(run.duration, "ps"),
             "time_step": measured(run.time_step, "ps"),
             "mean_temperature": measured(float(run.temperature.mean()), "K"),
-            "energy_drift": measured(energy_drift(run), "eV/atom", convention="over the whole run, straight line"),
+            "energy_drift": measured(run.energy_drift, "eV/atom per 100 ps", convention="straight line"),
         }
         for run in contents.trajectories or ()
     ]
@@ -238,9 +249,14 @@ def _green_kubo(contents: ReportContents) -> dict[str, Any] | None:
         "running_integral": _estimate(result.running, plateau_start=measured(result.plateau_start, "ps")),
         "agreement_of_both": measured(result.agreement_sigma, "standard errors"),
         "axes": measured(
-            result.axis_kappa[-1], "W/(m K)", factor=result.factors[-1], standard_error=result.axis_kappa_error[-1]
+            result.axis_kappa[-1],
+            "W/(m K)",
+            factor=result.factors[-1],
+            standard_error=result.axis_kappa_error[-1],
         ),
-        "cutoff": measured(result.cutoff, "THz", automatic=result.cutoff_automatic, convention="ordinary frequency"),
+        "cutoff": measured(
+            result.cutoff, "THz", automatic=result.cutoff_automatic, convention="ordinary frequency"
+        ),
         "temperature": measured(result.temperature, "K"),
         "volume": measured(result.volume, "Angstrom^3"),
         "duration": measured(result.duration, "ps", convention="of one replica"),

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ldmd.report.lattice_figures import FlaggedModes, isotropic
-from ldmd.report.text import brief, fixed, interval, number, rounded, statistics_name, unit_text, whole, with_error
+from ldmd.report.lattice_figures import isotropic
+from ldmd.report.linewidth_figure import FlaggedModes
+from ldmd.report.text import (
+    brief,
+    decimals,
+    fixed,
+    interval,
+    number,
+    rounded,
+    sentence,
+    signed,
+    statistics_name,
+    unit_text,
+    whole,
+    with_error,
+)
 from ldmd.results import Check
 
 if TYPE_CHECKING:
@@ -56,10 +70,23 @@ def figure(value: float, digits: int = 3, text: str | None = None) -> Cell:
     return Cell(number(value, digits) if text is None else text, repr(float(value)), "number")
 
 
-def table(key: str, caption: str, columns: Iterable[tuple[str, bool]], rows: Iterable[tuple[Cell, ...]], **kwargs: Any) -> Table:
+def table(
+    key: str,
+    caption: str,
+    columns: Iterable[tuple[str, bool]],
+    rows: Iterable[tuple[Cell, ...]],
+    **kwargs: Any,
+) -> Table:
     """A table from (name, whether numeric) pairs and rows."""
     heads = tuple(columns)
-    return Table(key, caption, tuple(name for name, _ in heads), tuple(flag for _, flag in heads), tuple(rows), **kwargs)
+    return Table(
+        key,
+        caption,
+        tuple(name for name, _ in heads),
+        tuple(flag for _, flag in heads),
+        tuple(rows),
+        **kwargs,
+    )
 
 
 def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
@@ -75,27 +102,64 @@ def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
                 words(stage),
                 figure(check.value, text=rounded(check.value)),
                 figure(check.threshold, text=f"{relation} {brief(check.threshold)}{unit_text(check.unit)}"),
-                words("–" if check.passed else check.advice, "" if check.passed else "prose"),
+                words("–" if check.passed else sentence(check.advice), "" if check.passed else "prose"),
             )
         )
-    heads = (("Outcome", False), ("Check", False), ("Stage", False), ("Value", True), ("Required", True), ("What to do", False))
-    return table("checks", "Every check, failed ones first. A check is a measured value against a threshold.", heads, rows)
+    heads = (
+        ("Outcome", False),
+        ("Check", False),
+        ("Stage", False),
+        ("Value", True),
+        ("Required", True),
+        ("What to do", False),
+    )
+    return table(
+        "checks",
+        "Every check, failed ones first. A check is a measured value against a threshold.",
+        heads,
+        rows,
+    )
 
 
 def ledger_table(comparison: Comparison, entries: Iterable[LedgerEntry]) -> Table:
     """The ledger with its explanations."""
     unit = "W/(m K)"
     start, end = comparison.lattice_quantum, comparison.dynamics
-    rows = [_ledger_row("lattice dynamics, Bose–Einstein", start.value, start.standard_error, "Where the ledger starts.")]
-    rows += [_ledger_row(e.name, e.value, e.standard_error, e.explanation, change=True) for e in entries]
-    rows.append(_ledger_row("molecular dynamics", end.value, end.standard_error, "Where it ends."))
+    places = decimals(end.standard_error)
+    first = LedgerLine(
+        "lattice dynamics, Bose–Einstein", start.value, start.standard_error, "Where the ledger starts."
+    )
+    last = LedgerLine("molecular dynamics", end.value, end.standard_error, "Where it ends.")
+    rows = [_ledger_row(first, fixed(first.value, places), "strong")]
+    rows += [_ledger_row(entry, signed(entry.value, places), "") for entry in entries]
+    rows.append(_ledger_row(last, fixed(last.value, places), "strong"))
     heads = (("Entry", False), (f"Value, {unit}", True), ("Standard error", True), ("What it is", False))
-    return table("ledger", "The ledger. Entries between the first and the last row sum to their difference.", heads, rows, sortable=False)
+    return table(
+        "ledger",
+        "The ledger. Entries between the first and the last row sum to their difference.",
+        heads,
+        rows,
+        sortable=False,
+    )
 
 
-def _ledger_row(name: str, value: float, error: float, explanation: str, change: bool = False) -> tuple[Cell, ...]:
-    text = ("+" if change and value > 0.0 else "") + number(value)
-    return words(name, "" if change else "strong"), figure(value, 3, text), figure(error, 2), words(explanation, "prose")
+class LedgerLine(NamedTuple):
+    """An end of the ledger, shaped like its entries."""
+
+    name: str
+    value: float
+    standard_error: float
+    explanation: str
+
+
+def _ledger_row(entry: LedgerEntry | LedgerLine, value: str, look: str) -> tuple[Cell, ...]:
+    error = number(entry.standard_error, 2) if entry.standard_error > 0.0 else "–"
+    return (
+        words(entry.name, look),
+        figure(entry.value, text=value),
+        figure(entry.standard_error, text=error),
+        words(sentence(entry.explanation), "prose"),
+    )
 
 
 def flagged_table(flags: FlaggedModes) -> Table:
@@ -104,7 +168,11 @@ def flagged_table(flags: FlaggedModes) -> Table:
     names = [*flags.gamma]
     rows = []
     for k in order:
-        marks = [text for text, flag in (("overdamped", flags.overdamped[k]), ("localised", flags.localised[k])) if flag]
+        marks = [
+            text
+            for text, flag in (("overdamped", flags.overdamped[k]), ("localised", flags.localised[k]))
+            if flag
+        ]
         gamma = [figure(float(flags.gamma[name][k])) for name in names]
         rows.append(
             (
@@ -120,8 +188,8 @@ def flagged_table(flags: FlaggedModes) -> Table:
     heads += [(f"γ HWHM, {statistics_name(name)}, rad/ps", True) for name in names]
     heads += [("γ/ω", True), ("Participation ratio", True), ("Flags", False)]
     caption = (
-        f"The {len(rows)} modes with the largest γ/ω ({statistics_name(flags.reference)}) at {brief(flags.temperature)} K. "
-        "Overdamped: γ > ω. Localised: participation ratio below 0.2."
+        f"The {len(rows)} modes with the largest γ/ω ({statistics_name(flags.reference)}) at "
+        f"{brief(flags.temperature)} K. Overdamped: γ > ω. Localised: participation ratio below 0.2."
     )
     return table("flagged", caption, heads, rows)
 
@@ -138,8 +206,14 @@ def conductivity_table(conductivity: Conductivity) -> Table:
         for t, kelvin in enumerate(conductivity.temperatures)
     ]
     heads = [("T, K", True)]
-    heads += [(f"{title}, {statistics_name(name)}", True) for _, title in methods for name in conductivity.statistics]
-    return table("conductivities", "Conductivities of the lattice in W/(m K): one third of the trace.", heads, rows)
+    heads += [
+        (f"{title}, {statistics_name(name)}", True)
+        for _, title in methods
+        for name in conductivity.statistics
+    ]
+    return table(
+        "conductivities", "Conductivities of the lattice in W/(m K): one third of the trace.", heads, rows
+    )
 
 
 def structure_table(inspection: Inspection) -> Table:
@@ -148,7 +222,12 @@ def structure_table(inspection: Inspection) -> Table:
     counts = range(most + 1)
     rows = []
     for place, name in enumerate(inspection.species):
-        cells = [figure(float(inspection.coordination[place, n]), text=whole(float(inspection.coordination[place, n]))) for n in counts]
+        cells = [
+            figure(
+                float(inspection.coordination[place, n]), text=whole(float(inspection.coordination[place, n]))
+            )
+            for n in counts
+        ]
         rows.append((words(name), *cells))
     heads = [("Species", False), *((f"{n}", True) for n in counts)]
     caption = "Number of atoms by species (rows) and number of neighbours (columns)."
@@ -181,7 +260,9 @@ def pairs_table(inspection: Inspection) -> Table:
         rows.append(
             (
                 words(f"{inspection.symbols[i]} {i} – {inspection.symbols[j]} {j}"),
-                figure(float(inspection.switching_distances[k]), text=f"{inspection.switching_distances[k]:.4f}"),
+                figure(
+                    float(inspection.switching_distances[k]), text=f"{inspection.switching_distances[k]:.4f}"
+                ),
                 figure(float(inspection.outer_cutoffs[k]), text=f"{inspection.outer_cutoffs[k]:.4f}"),
                 figure(float(gaps[k]), text=f"{gaps[k]:.4f}"),
             )
@@ -189,14 +270,22 @@ def pairs_table(inspection: Inspection) -> Table:
     total = len(gaps)
     listed = "All" if len(rows) == total else f"The {len(rows)} of {whole(total)}"
     caption = f"{listed} pairs in a switching region, nearest to the cutoff first. Atoms are numbered from 0."
-    heads = (("Pair", False), ("Distance, Å", True), ("Outer cutoff, Å", True), ("Distance to the cutoff, Å", True))
+    heads = (
+        ("Pair", False),
+        ("Distance, Å", True),
+        ("Outer cutoff, Å", True),
+        ("Distance to the cutoff, Å", True),
+    )
     return table("pairs", caption, heads, rows)
 
 
 def residuals_table(residuals: Mapping[str, float]) -> Table:
     """Residuals of the sum rules of the force constants."""
     rows = [(words(name), figure(float(value), 2)) for name, value in residuals.items()]
-    caption = "Sum rules of the force constants: residual over the largest element. Rounding alone leaves about 1e-13."
+    caption = (
+        "Sum rules of the force constants: residual over the largest element. Rounding alone leaves about "
+        "10⁻¹³."
+    )
     return table("residuals", caption, (("Sum rule", False), ("Relative residual", True)), rows, small=True)
 
 
@@ -209,17 +298,26 @@ def values_table(comparison: Comparison) -> Table:
         ("molecular dynamics", comparison.dynamics),
         ("lattice (classical) − dynamics", comparison.difference),
     ):
-        bounds = comparison.dynamics_interval_95 if estimate is comparison.dynamics else _normal(estimate.value, estimate.standard_error)
+        bounds = (
+            comparison.dynamics_interval_95
+            if estimate is comparison.dynamics
+            else _normal(estimate.value, estimate.standard_error)
+        )
         rows.append(
             (
                 words(name),
                 figure(estimate.value, 4, with_error(estimate.value, estimate.standard_error)),
-                words(interval(bounds, estimate.standard_error) if estimate.standard_error > 0.0 else "–", "number"),
+                words(
+                    interval(bounds, estimate.standard_error) if estimate.standard_error > 0.0 else "–",
+                    "number",
+                ),
                 words(estimate.unit),
             )
         )
     heads = (("Quantity", False), ("Value ± standard error", True), ("95 % interval", True), ("Unit", False))
-    return table("values", f"The compared values at {brief(comparison.temperature)} K.", heads, rows, sortable=False)
+    return table(
+        "values", f"The compared values at {brief(comparison.temperature)} K.", heads, rows, sortable=False
+    )
 
 
 def _normal(value: float, error: float) -> tuple[float, float]:

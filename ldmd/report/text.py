@@ -9,7 +9,8 @@ STATISTICS_NAMES = {"classical": "classical", "bose-einstein": "Bose–Einstein"
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number with so many significant digits; powers of ten beyond 1e5 and below 1e-3; a dash where there is none."""
+    """A number with so many significant digits, very large and small ones with a power of ten; dash if "
+    "NaN."""
     if not math.isfinite(value):
         return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
     if value == 0.0:
@@ -47,8 +48,9 @@ def power_of_ten(exponent: int) -> str:
 
 
 def whole(value: float) -> str:
-    """An integer with thin spaces between thousands."""
-    return f"{round(value):,}".replace(",", "\u202f").replace("-", "−")
+    """An integer, with thin spaces between thousands from five digits on."""
+    text = f"{round(value):,}".replace(",", "\u202f" if abs(round(value)) >= 10_000 else "")
+    return text.replace("-", "−")
 
 
 def decimals(error: float) -> int:
@@ -72,9 +74,9 @@ def with_error(value: float, error: float) -> str:
     return f"{fixed(value, decimals(error))} ± {fixed(error, decimals(error))}"
 
 
-def signed(value: float, digits: int = 2) -> str:
-    """A number with its sign."""
-    return ("+" if value > 0.0 else "") + number(value, digits)
+def signed(value: float, places: int) -> str:
+    """A number with its sign and so many decimals."""
+    return ("+" if value > 0.0 else "") + fixed(value, places)
 
 
 def interval(bounds: tuple[float, float], error: float) -> str:
@@ -95,7 +97,15 @@ def statistics_name(name: str) -> str:
 
 def unit_text(unit: str) -> str:
     """A unit as print shows it, with a space before it; nothing for pure numbers."""
-    return "" if unit in ("", "1") else f" {unit.replace('Angstrom', 'Å').replace('^3', '³').replace('^2', '²')}"
+    return (
+        "" if unit in ("", "1") else f" {unit.replace('Angstrom', 'Å').replace('^3', '³').replace('^2', '²')}"
+    )
+
+
+def sentence(text: str) -> str:
+    """Text with a capital at its beginning and a full stop at its end."""
+    text = text.strip()
+    return text if not text else text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
 
 
 def slug(name: str) -> str:
