@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -114,6 +114,7 @@ floats = st.floats(width=64)
 text = st.text(st.characters(exclude_categories=["Cs"]))
 
 
+@settings(max_examples=40)  # each of them writes and reads a file
 @given(
     values=npst.arrays(
         st.sampled_from(["<f8", "<f4", "<i8", "<i4", "<u2", "?"]), npst.array_shapes(max_dims=1, min_side=0)
