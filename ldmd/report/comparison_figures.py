@@ -49,7 +49,7 @@ def verdict_strip(comparison: Comparison) -> Figure:
         axes.margins(x=0.12)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"thermal conductivity at {brief(comparison.temperature)} K, {UNIT}")
+        axes.set_xlabel(f"thermal conductivity at {brief(comparison.temperature)} K ({UNIT})")
         svg = to_svg(figure, "verdict", description)
     caption = (
         "Square: molecular dynamics with its 95 % interval (band). Filled diamond: lattice dynamics with "
@@ -108,7 +108,7 @@ def waterfall(comparison: Comparison) -> Figure:
         names, ticks = _draw_waterfall(axes, comparison, entries, levels)
         axes.set_xticks(ticks, [textwrap.fill(name, 15) for name in names])
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel(f"thermal conductivity, {UNIT}")
+        axes.set_ylabel(f"thermal conductivity ({UNIT})")
         top = float(levels.max()) + max(0.0, np.nan_to_num(end.standard_error))
         axes.set_ylim(min(0.0, 1.1 * float(levels.min())), 1.12 * top)
         svg = to_svg(figure, "waterfall", description)

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from ldmd.report import style
-from ldmd.report.style import Figure, canvas, column, to_svg
-from ldmd.report.text import brief, count, number, power_of_ten, sentence, whole, with_error
+from ldmd.report.style import Figure, canvas, column, label_decades, to_svg
+from ldmd.report.text import brief, count, number, sentence, whole, with_error
 
 if TYPE_CHECKING:
     from ldmd.dynamics.trajectory import Trajectory
@@ -44,8 +44,9 @@ def flux_spectrum(result: GreenKuboResult) -> Figure:
         for axes in (upper, lower):
             axes.set_yscale("log")
             axes.set_ylabel(f"spectrum ({UNIT})")
-            plain_decades(axes)
         upper.set_ylim(None, 4.0 * upper.get_ylim()[1])
+        for axes in (upper, lower):
+            label_decades(axes)
         lower.set_xlabel("frequency f (THz)")
         svg = to_svg(figure, "spectrum", description)
     columns = (
@@ -90,18 +91,6 @@ def _draw_fits(axes: Axes, result: GreenKuboResult, scale: float) -> None:
     axes.set_ylim(0.7 * middle[0], 4.0 * middle[1])
     axes.set_xlim(0.0, result.cutoff)
     axes.legend(loc="upper left")
-
-
-def plain_decades(axes: Axes) -> None:
-    """Label the decades of a logarithmic axis without mathematical typesetting."""
-    bottom, top = axes.get_ylim()
-    powers = range(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
-    powers = powers[:: 1 + len(powers) // 6]
-    axes.set_yticks(
-        [10.0**k for k in powers], [f"{10.0**k:g}" if -3 < k < 4 else power_of_ten(k) for k in powers]
-    )
-    axes.minorticks_off()
-    axes.set_ylim(bottom, top)
 
 
 def _spectrum_caption(result: GreenKuboResult) -> str:
@@ -196,7 +185,7 @@ def running(result: GreenKuboResult) -> Figure:
         upper.axhline(value, color=style.DYNAMICS, ls="--", lw=1.2, label=name)
         upper.set_ylim(*_window(curve, error, times, result))
         upper.set_ylabel(f"conductivity ({UNIT})")
-        upper.legend(loc="upper right")
+        figure.legend(loc="outside upper left", ncols=2)
         lower.plot(times, correlation, color=style.INK, lw=1.0)
         lower.axhline(0.0, color=style.GREY, lw=0.6)
         lower.set_ylabel("autocorrelation (1)")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ldmd.report import style
-from ldmd.report.style import Figure, canvas, column, direct_label, to_svg
+from ldmd.report.style import Figure, canvas, column, to_svg
 from ldmd.report.text import brief, count, number, statistics_name, whole
 from ldmd.units import THZ
 
@@ -77,15 +77,8 @@ def density_of_states(modes: Modes, symbols: tuple[str, ...]) -> Figure:
         figure.legend(loc="outside upper left", ncols=5, columnspacing=1.6)
         lower.scatter(frequencies, ratio, s=5, lw=0, color=style.INK, alpha=0.45, rasterized=True)
         lower.axhline(LOCALISED, color=style.DYNAMICS, lw=1.0, ls="--")
-        direct_label(
-            lower,
-            float(grid[-1]),
-            LOCALISED,
-            f"localised below {LOCALISED}",
-            style.DYNAMICS,
-            ha="right",
-            va="top",
-        )
+        note = f"dashed: below {LOCALISED} localised"
+        lower.text(0.995, 0.97, note, transform=lower.transAxes, color=style.DYNAMICS, ha="right", va="top")
         lower.set_ylim(0.0, 1.0)
         lower.set_xlim(float(grid[0]), float(grid[-1]))
         lower.set_xlabel("frequency ν (THz)")

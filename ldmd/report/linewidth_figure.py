@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 
 from ldmd.report import style
 from ldmd.report.lattice_figures import LOCALISED, moving, statistics_color
-from ldmd.report.style import Figure, canvas, column, to_svg
-from ldmd.report.text import brief, count, number, power_of_ten, statistics_name, whole
+from ldmd.report.style import Figure, canvas, column, label_decades, to_svg
+from ldmd.report.text import brief, count, number, statistics_name, whole
 from ldmd.units import THZ
 
 if TYPE_CHECKING:
@@ -146,14 +146,7 @@ def _linewidth_frame(axes: Axes, flags: FlaggedModes) -> list[Line2D]:
     axes.set_ylabel("linewidth γ, HWHM (rad/ps)")
     ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if ends[0] <= tick <= ends[1]]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.minorticks_off()
-    low, high = (round(np.log10(edge)) for edge in axes.get_ylim())
-    decades = range(low - 1, high + 2)
-    bottom, top = axes.get_ylim()
-    axes.set_yticks(
-        [10.0**k for k in decades], [f"{10.0**k:g}" if -3 < k < 4 else power_of_ten(k) for k in decades]
-    )
-    axes.set_ylim(bottom, top)
+    label_decades(axes)
     handles = [
         Line2D([], [], ls="", marker="o", ms=4, color=statistics_color(name), label=statistics_name(name))
         for name in flags.gamma

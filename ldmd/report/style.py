@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+
+from ldmd.report.text import power_of_ten
 
 # Okabe & Ito's palette for any kind of colour vision; the same colour means the same thing everywhere.
 INK = "#222222"
@@ -151,6 +154,21 @@ def _attribute(text: str) -> str:
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
         text = text.replace(character, entity)
     return text
+
+
+def label_decades(axes: Axes) -> None:
+    """Plain ticks of a logarithmic ordinate: decades, and twice and five times them where those are few."""
+    bottom, top = axes.get_ylim()
+    decades = range(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
+    few = math.log10(top / bottom) < 2.0
+    steps = decades[:: 1 + len(decades) // 7]
+    ticks = [m * 10.0**k for k in steps for m in ((1, 2, 5) if few else (1,))]
+    labels = [
+        f"{tick:g}" if few or 1e-3 < tick < 1e4 else power_of_ten(round(math.log10(tick))) for tick in ticks
+    ]
+    axes.set_yticks(ticks, labels)
+    axes.minorticks_off()
+    axes.set_ylim(bottom, top)
 
 
 def direct_label(axes: Axes, x: float, y: float, text: str, color: str, **kwargs: object) -> None:

@@ -53,7 +53,7 @@ def browser() -> Iterator[Any]:
 def opened(browser: Any, folder: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Any, int]]:
     """A page opened at a width; a complaint on the console or a request to elsewhere fails the test."""
     name, width = request.param
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    page = browser.new_page(viewport={"width": width, "height": 900}, reduced_motion="reduce")
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
