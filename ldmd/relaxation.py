@@ -9,7 +9,7 @@ from ase import Atoms
 from scipy.optimize import minimize
 
 from ldmd.force_constants.autodiff import second_order
-from ldmd.potentials.base import SitePotential, energies_forces_virial
+from ldmd.potentials.base import SitePotential, energies_forces_virial, graph_parameters
 from ldmd.structures import neighbour_graph
 from ldmd.units import GPA
 
@@ -32,10 +32,14 @@ class State:
 
 
 def evaluate(atoms: Atoms, potential: SitePotential, slots: int = 0) -> State:
-    """Energy, forces and static pressure (-trace of the stress / 3) of atoms at rest."""
-    graph = neighbour_graph(atoms, potential.species, potential.switching, slots=slots)
+    """Energy, forces and static pressure (trace of the virial / 3V) of atoms at rest.
+
+    ``slots`` is a least number of edges per atom: with some to spare, many similar structures share compiled code.
+    """
+    widths = (slots,) * len(set(atoms.numbers))
+    graph = neighbour_graph(atoms, potential.species, potential.switching, slots=widths)
     energies, forces, virial = energies_forces_virial(
-        potential.site_energies, atoms.positions, graph, potential.parameters(graph)
+        potential.site_energies, atoms.positions, graph, graph_parameters(potential, graph)
     )
     pressure = float(np.trace(np.asarray(virial))) / (3.0 * atoms.get_volume()) * GPA
     return State(float(np.sum(np.asarray(energies))), np.asarray(forces), pressure)

@@ -21,21 +21,41 @@ OVERLAP = 0.6
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
-class NeighbourGraph:
-    """Edges i -> j in a dense layout: column n holds the M (padded) edges that leave atom n."""
+class SiteBlock:
+    """Edges that leave the n atoms of one species, in a dense layout of M (padded) slots per atom."""
 
+    centres: np.ndarray
+    """(n,) the atoms at the centre of the sites."""
+    kinds: np.ndarray
+    """(n,) their species, as indices into the potential's own list."""
     neighbours: np.ndarray
-    """(M, N) index j of the neighbour; the atom itself where padded."""
+    """(M, n) atom at the far end of each edge; the centre itself where padded."""
+    neighbour_kinds: np.ndarray
+    """(M, n) its species."""
     offsets: np.ndarray
-    """(3, M, N) Angstrom, the lattice translation added to r_j."""
+    """(3, M, n) Angstrom, the lattice translation added to the far end."""
     present: np.ndarray
-    """(M, N) whether the edge exists."""
-    reverse: np.ndarray
-    """(M, N) flat index (m N + n) of the edge j -> i."""
+    """(M, n) whether the edge exists; those that do fill the first slots."""
     padding: np.ndarray
     """(3, 1, 1) Angstrom, the vector given to padded edges: just beyond the longest cutoff."""
-    kinds: np.ndarray
-    """(N,) species index of each atom in the potential's own order."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class NeighbourGraph:
+    """Who is whose neighbour: edges i -> j in blocks of one species, each no wider than that species needs."""
+
+    blocks: tuple[SiteBlock, ...]
+    incoming: np.ndarray
+    """(K, N) for each atom the edges that end there, as flat indices (slot-major, block after block); their number
+    where there is none."""
+    order: np.ndarray
+    """(N,) where each atom stands when the blocks' centres are strung together."""
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """Width M of every block."""
+        return tuple(block.neighbours.shape[0] for block in self.blocks)
 
 
 def read_structure(path: Path) -> Atoms:
@@ -103,12 +123,12 @@ def minimum_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 
 def neighbour_graph(
-    atoms: Atoms, species: tuple[str, ...], switching: np.ndarray, skin: float = 0.0, slots: int = 0
+    atoms: Atoms, species: tuple[str, ...], switching: np.ndarray, skin: float = 0.0, slots: tuple[int, ...] = ()
 ) -> NeighbourGraph:
-    """Edges within each pair's own outer cutoff plus a skin (Angstrom), padded to at least ``slots`` per atom."""
+    """Edges within each pair's own outer cutoff plus a skin (Angstrom); ``slots`` are least widths of the blocks."""
     kinds = species_indices(atoms, species)
     i, j, offsets = pairs_within(atoms, species, switching[..., 1] + skin)
-    return dense_graph(i, j, offsets, kinds, float(switching.max()) + skin, slots)
+    return build_graph(i, j, offsets, kinds, float(switching.max()) + skin, slots)
 
 
 def species_indices(atoms: Atoms, species: tuple[str, ...]) -> np.ndarray:
@@ -124,31 +144,41 @@ def pairs_within(atoms: Atoms, species: tuple[str, ...], radii: np.ndarray) -> t
     return i, j, shifts @ atoms.cell.array
 
 
-def dense_graph(
-    i: np.ndarray, j: np.ndarray, offsets: np.ndarray, kinds: np.ndarray, longest: float, slots: int = 0
+def build_graph(
+    i: np.ndarray, j: np.ndarray, offsets: np.ndarray, kinds: np.ndarray, longest: float, slots: tuple[int, ...] = ()
 ) -> NeighbourGraph:
-    """Ordered pairs (both directions of each) laid out densely, padded to at least ``slots`` edges per atom."""
+    """Ordered pairs (both directions of each) as a graph whose blocks have at least ``slots`` edges per atom."""
     count = len(kinds)
     order = np.lexsort((*offsets.T, kinds[j], j, i))
     i, j, offsets = i[order], j[order], offsets[order]
     rank = np.arange(len(i)) - np.searchsorted(i, i)
-    width = max(slots, int(rank.max(initial=0)) + 1)
-    neighbours = np.tile(np.arange(count), (width, 1))
-    present = np.zeros((width, count), dtype=bool)
-    dense_offsets = np.zeros((3, width, count))
-    neighbours[rank, i], present[rank, i] = j, True
-    dense_offsets[:, rank, i] = offsets.T
-    reverse = np.arange(width * count).reshape(width, count)
-    reverse[rank, i] = _reverse_edges(i, j, offsets, rank, count)
     padding = np.array([longest + 0.01, 0.0, 0.0]).reshape(3, 1, 1)
-    return NeighbourGraph(neighbours, dense_offsets, present, reverse, padding, kinds)
+    blocks, flat, start = [], np.empty(len(i), dtype=int), 0
+    for number, kind in enumerate(np.unique(kinds)):
+        centres = np.flatnonzero(kinds == kind)
+        mine = np.flatnonzero(kinds[i] == kind)
+        column = np.searchsorted(centres, i[mine])
+        width = max(1, int(rank[mine].max(initial=-1)) + 1, slots[number] if slots else 0)
+        neighbours = np.tile(centres, (width, 1))
+        present = np.zeros((width, len(centres)), dtype=bool)
+        dense_offsets = np.zeros((3, width, len(centres)))
+        neighbours[rank[mine], column], present[rank[mine], column] = j[mine], True
+        dense_offsets[:, rank[mine], column] = offsets[mine].T
+        flat[mine] = start + rank[mine] * len(centres) + column
+        start += width * len(centres)
+        blocks.append(
+            SiteBlock(centres, kinds[centres], neighbours, kinds[neighbours], dense_offsets, present, padding)
+        )
+    place = np.empty(count, dtype=int)
+    place[np.concatenate([block.centres for block in blocks])] = np.arange(count)
+    least = max(block.neighbours.shape[0] for block in blocks)
+    return NeighbourGraph(tuple(blocks), _incoming(j, flat, count, least, start), place)
 
 
-def _reverse_edges(i: np.ndarray, j: np.ndarray, offsets: np.ndarray, rank: np.ndarray, count: int) -> np.ndarray:
-    """Flat index of the edge j -> i for each edge i -> j: sort both directions by the same key and pair them."""
-    rounded = np.round(offsets, 6) + 0.0
-    forward = np.lexsort((*rounded.T, j, i))
-    backward = np.lexsort((*(-rounded + 0.0).T, i, j))
-    partner = np.empty(len(i), dtype=int)
-    partner[backward] = forward
-    return rank[partner] * count + i[partner]
+def _incoming(j: np.ndarray, flat: np.ndarray, count: int, least: int, none: int) -> np.ndarray:
+    """(K, N) flat indices of the edges that end at each atom, ``none`` where there are fewer than K."""
+    order = np.argsort(j, kind="stable")
+    rank = np.arange(len(j)) - np.searchsorted(j[order], j[order])
+    table = np.full((max(least, int(rank.max(initial=0)) + 1), count), none)
+    table[rank, j[order]] = flat[order]
+    return table

@@ -26,16 +26,21 @@ from ldmd.dynamics.pairs import (
     nearest_approach,
 )
 from ldmd.potentials.base import (
+    Blocks,
     Parameters,
     SiteEnergies,
     SitePotential,
     assemble_forces,
     edge_gradients,
     edge_vectors,
+    graph_parameters,
     heat_flux,
 )
 from ldmd.structures import NeighbourGraph
 from ldmd.units import BOLTZMANN, FORCE_TO_ACCELERATION
+
+Derivatives = tuple[Blocks, Blocks, Blocks]
+"""Site energies, edge vectors and edge gradients of the last step."""
 
 
 @jax.tree_util.register_dataclass
@@ -66,7 +71,7 @@ class Model:
     """Everything a step needs besides the phase: the graph, gathered parameters, masses (N,), watched pairs."""
 
     graph: NeighbourGraph
-    parameters: Parameters
+    parameters: tuple[Parameters, ...]
     masses: jax.Array
     watch: Watch
 
@@ -74,11 +79,15 @@ class Model:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Thermostat:
-    """Stochastic velocity rescaling: target temperature (K), c = exp(-sample interval/tau), random key."""
+    """Stochastic velocity rescaling: target temperature (K), c = exp(-sample interval/tau), random key; off if c = 1."""
 
     temperature: jax.Array
     memory: jax.Array
     key: jax.Array
+
+
+CONSTANT_ENERGY = Thermostat(jnp.asarray(0.0), jnp.asarray(1.0), jax.random.key(0))
+"""No thermostat: the same compiled code, which then skips the rescaling."""
 
 
 def degrees_of_freedom(atoms: int) -> int:
@@ -105,19 +114,19 @@ def kinetic_energy(velocities: jax.Array, masses: jax.Array) -> jax.Array:
     return 0.5 * jnp.sum(masses[:, None] * velocities**2) / FORCE_TO_ACCELERATION
 
 
-def _evaluate(function: SiteEnergies, positions: jax.Array, model: Model) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+def _evaluate(function: SiteEnergies, positions: jax.Array, model: Model) -> tuple[jax.Array, Blocks, Blocks, Blocks]:
     edges = edge_vectors(positions, model.graph)
     energies, gradients = edge_gradients(function, edges, model.parameters)
     return assemble_forces(gradients, model.graph), energies, edges, gradients
 
 
-def _verlet(function: SiteEnergies, phase: Phase, model: Model, time_step: jax.Array) -> tuple[Phase, tuple]:
+def _verlet(function: SiteEnergies, phase: Phase, model: Model, time_step: jax.Array) -> tuple[Phase, Derivatives]:
     """One velocity-Verlet step, and the energies, edges and gradients at its end."""
     kick = 0.5 * time_step * FORCE_TO_ACCELERATION / model.masses[:, None]
     velocities = phase.velocities + kick * phase.forces
     positions = phase.positions + time_step * velocities
-    forces, *rest = _evaluate(function, positions, model)
-    return Phase(positions, velocities + kick * forces, forces), tuple(rest)
+    forces, *derivatives = _evaluate(function, positions, model)
+    return Phase(positions, velocities + kick * forces, forces), tuple(derivatives)
 
 
 def _rescale(velocities: jax.Array, masses: jax.Array, thermostat: Thermostat, index: jax.Array) -> jax.Array:
@@ -138,7 +147,7 @@ def _run(
     phase: Phase,
     model: Model,
     time_step: jax.Array,
-    thermostat: Thermostat | None,
+    thermostat: Thermostat,
     start: jax.Array,
     *,
     samples: int,
@@ -147,27 +156,37 @@ def _run(
     """``samples`` times ``stride`` steps; also the nearest approach of watched pairs and the largest displacement."""
 
     def sample(carry: tuple, index: jax.Array) -> tuple[tuple, Samples]:
-        state, nearest, farthest = carry
-        state = jax.lax.fori_loop(0, stride - 1, lambda _, s: _verlet(function, s, model, time_step)[0], state)
-        state, (energies, edges, gradients) = _verlet(function, state, model, time_step)
-        if thermostat is not None:
-            velocities = _rescale(state.velocities, model.masses, thermostat, index)
-            state = dataclasses.replace(state, velocities=velocities)
-        potential, kinetic = heat_flux(energies, edges, gradients, state.velocities, model.masses, model.graph)
-        record = Samples(
-            potential,
-            kinetic,
-            jnp.sum(energies),
-            kinetic_energy(state.velocities, model.masses),
-            -jnp.sum(edges * gradients),
+        state, derivatives, nearest, farthest = carry
+        state, derivatives = jax.lax.fori_loop(
+            0, stride, lambda _, s: _verlet(function, s[0], model, time_step), (state, derivatives)
         )
-        nearest = jnp.minimum(nearest, nearest_approach(state.positions, model.watch))
+        velocities = jax.lax.cond(
+            thermostat.memory < 1.0, lambda v: _rescale(v, model.masses, thermostat, index), lambda v: v, state.velocities
+        )
+        state = dataclasses.replace(state, velocities=velocities)
+        near = nearest_approach(state.positions, velocities, stride * time_step, model.watch)
         farthest = jnp.maximum(farthest, largest_displacement(state.positions, model.watch))
-        return (state, nearest, farthest), record
+        return (state, derivatives, jnp.minimum(nearest, near), farthest), _record(state, derivatives, model)
 
+    nothing = tuple(
+        tuple(jnp.zeros(shape(block)) for block in model.graph.blocks)
+        for shape in (lambda b: b.centres.shape, lambda b: b.offsets.shape, lambda b: b.offsets.shape)
+    )
     far = jnp.full(model.watch.i.shape, jnp.inf)
-    (phase, nearest, farthest), record = jax.lax.scan(sample, (phase, far, 0.0), start + jnp.arange(samples))
-    return phase, record, nearest, farthest
+    carry, record = jax.lax.scan(sample, (phase, nothing, far, 0.0), start + jnp.arange(samples))
+    return carry[0], record, carry[2], carry[3]
+
+
+def _record(state: Phase, derivatives: Derivatives, model: Model) -> Samples:
+    energies, edges, gradients = derivatives
+    potential, kinetic = heat_flux(energies, edges, gradients, state.velocities, model.masses, model.graph)
+    return Samples(
+        potential,
+        kinetic,
+        jnp.sum(jnp.concatenate(energies)),
+        kinetic_energy(state.velocities, model.masses),
+        -sum(jnp.sum(e * g) for e, g in zip(edges, gradients, strict=True)),
+    )
 
 
 class Engine:
@@ -183,15 +202,19 @@ class Engine:
         self.time_step = time_step
         self.stride = stride
         self.masses = jnp.asarray(atoms.get_masses())
-        self.slots = 0
+        self.slots: tuple[int, ...] = ()
         self.set_pairs(candidate_pairs(self.atoms, potential.species, potential.switching))
 
     def set_pairs(self, pairs: PairList) -> None:
         """Use a pair list, of this engine's own making or restored from a checkpoint."""
         self.pairs = pairs
         graph = pairs.graph(self.slots)
-        self.slots = graph.neighbours.shape[0]
-        self.model = jax.tree.map(jnp.asarray, Model(graph, self.potential.parameters(graph), self.masses, pairs.watch))
+        if self.slots and graph.slots != self.slots:  # compiling takes longer than an empty slot costs: leave one
+            wider = zip(self.slots, graph.slots, strict=True)
+            graph = pairs.graph(tuple(new + 1 if new > old else old for old, new in wider))
+        self.slots = graph.slots
+        parameters = graph_parameters(self.potential, graph)
+        self.model = jax.tree.map(jnp.asarray, Model(graph, parameters, self.masses, pairs.watch))
 
     def phase(self, positions: np.ndarray, velocities: np.ndarray) -> Phase:
         """The phase point with its forces; lists the pairs around these positions."""
@@ -199,7 +222,7 @@ class Engine:
         forces, *_ = jax.jit(_evaluate, static_argnums=0)(self.potential.site_energies, jnp.asarray(positions), self.model)
         return Phase(jnp.asarray(positions), jnp.asarray(velocities), forces)
 
-    def advance(self, phase: Phase, samples: int, start: int, thermostat: Thermostat | None = None) -> tuple[Phase, Samples]:
+    def advance(self, phase: Phase, samples: int, start: int, thermostat: Thermostat = CONSTANT_ENERGY) -> tuple[Phase, Samples]:
         """``samples`` further samples; repeats the run with more pairs, or in halves, until it is valid."""
         moved = float(jnp.sqrt(jnp.max(jnp.sum((phase.positions - self.pairs.reference) ** 2, axis=1))))
         if moved > 0.4 * WIDE:
@@ -217,7 +240,7 @@ class Engine:
                 return end, record
             self.set_pairs(self.pairs.with_active(np.asarray(nearest)))
 
-    def _in_halves(self, phase: Phase, samples: int, start: int, thermostat: Thermostat | None) -> tuple[Phase, Samples]:
+    def _in_halves(self, phase: Phase, samples: int, start: int, thermostat: Thermostat) -> tuple[Phase, Samples]:
         """Atoms travelled beyond the candidates: list them anew and more often."""
         if samples == 1:
             raise FloatingPointError(f"atoms moved {0.5 * WIDE} Angstrom between two samples: shorten the time step")

@@ -3,8 +3,9 @@
 A Verlet list with a skin must be rebuilt as soon as any atom has moved by half the skin. Atoms of a solid vibrate by
 that much all the time without ever meeting anybody new, and every listed pair that does not interact costs work.
 Here a wide list of *candidates* is only watched (one distance each, every few steps) and a narrow list of *active*
-pairs is evaluated. A run of steps counts only if no watched pair came within ``margin`` of its cutoff; otherwise the
-pairs that did are made active and the run is done again. In a solid the active list soon stops growing.
+pairs is evaluated. A run of steps counts only if no watched pair, at its present speed, could have come near its
+cutoff between two looks; otherwise the pairs that could are made active and the run is done again. In a solid the
+active list soon stops growing.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 
-from ldmd.structures import NeighbourGraph, dense_graph, pairs_within, species_indices
+from ldmd.structures import NeighbourGraph, build_graph, pairs_within, species_indices
 
-WIDE = 2.0
+WIDE = 4.0
 """Skin of the candidates, Angstrom: they are complete until some atom has moved by half of it."""
-MARGIN = 0.15
-"""How near to its cutoff a pair may come unevaluated, Angstrom: more than two fast atoms approach between looks."""
-
+LISTED = 0.1
+"""Pairs this near to their cutoff (Angstrom) are active from the start."""
+MARGIN = 0.05
+"""How near to its cutoff an unevaluated pair may be expected at the next look, Angstrom."""
 REMEMBER = 0.6
 """Pairs once found near stay active up to this distance beyond their cutoff, Angstrom."""
 
@@ -65,14 +67,14 @@ class PairList:
         cutoffs[: len(self.i)] = np.where(self.active, -np.inf, self.cutoffs)
         return Watch(self.reference, pad(self.i), pad(self.j), pad(self.offsets).T.copy(), cutoffs)
 
-    def graph(self, slots: int) -> NeighbourGraph:
-        """Both directions of the active pairs as a dense graph of at least ``slots`` edges per atom."""
+    def graph(self, slots: tuple[int, ...]) -> NeighbourGraph:
+        """Both directions of the active pairs as a graph whose blocks have at least ``slots`` edges per atom."""
         i, j, offsets = self.i[self.active], self.j[self.active], self.offsets[self.active]
         both = np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([offsets, -offsets])
-        return dense_graph(*both, self.kinds, float(self.cutoffs.max()), slots)
+        return build_graph(*both, self.kinds, float(self.cutoffs.max()), slots)
 
     def with_active(self, nearest: np.ndarray) -> PairList:
-        """Make active every pair whose smallest distance minus cutoff, (P,) Angstrom, fell below the margin."""
+        """Make active every pair whose nearest approach to its cutoff, (P,) Angstrom, fell below the margin."""
         return dataclasses.replace(self, active=self.active | (nearest[: len(self.i)] < MARGIN))
 
     def remembering(self, earlier: PairList) -> PairList:
@@ -88,7 +90,7 @@ class PairList:
 
 
 def candidate_pairs(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray) -> PairList:
-    """Candidates within cutoff + ``WIDE``; active are those within cutoff + ``MARGIN`` now."""
+    """Candidates within cutoff + ``WIDE``; active are those within cutoff + ``LISTED`` now."""
     outer = switching[..., 1]
     i, j, offsets = pairs_within(atoms, species, outer + WIDE)
     upper = (i < j) | ((i == j) & (offsets @ np.array([1.0, 1e-3, 1e-6]) > 0.0))
@@ -96,14 +98,19 @@ def candidate_pairs(atoms: Atoms, species: tuple[str, ...], switching: np.ndarra
     kinds = species_indices(atoms, species)
     cutoffs = outer[kinds[i], kinds[j]]
     distances = np.linalg.norm(atoms.positions[j] + offsets - atoms.positions[i], axis=1)
-    return PairList(atoms.positions.copy(), i, j, offsets, cutoffs, distances < cutoffs + MARGIN, kinds)
+    return PairList(atoms.positions.copy(), i, j, offsets, cutoffs, distances < cutoffs + LISTED, kinds)
 
 
-def nearest_approach(positions: jax.Array, watch: Watch) -> jax.Array:
-    """Distance minus cutoff of every watched pair, (P,) Angstrom; plus infinity where there is nothing to watch."""
-    columns = positions.T
-    vectors = columns[:, watch.j] + watch.offsets - columns[:, watch.i]
-    return jnp.sqrt(jnp.sum(vectors**2, axis=0)) - watch.cutoffs
+def nearest_approach(positions: jax.Array, velocities: jax.Array, interval: jax.Array, watch: Watch) -> jax.Array:
+    """How near every watched pair gets to its cutoff within an interval (ps) of now at its present speed, (P,) Angstrom.
+
+    Plus infinity where there is nothing to watch.
+    """
+    places, speeds = positions.T, velocities.T
+    vectors = places[:, watch.j] + watch.offsets - places[:, watch.i]
+    distance = jnp.sqrt(jnp.sum(vectors**2, axis=0))
+    radial = jnp.sum(vectors * (speeds[:, watch.j] - speeds[:, watch.i]), axis=0) / jnp.maximum(distance, 1e-6)
+    return distance - watch.cutoffs - interval * jnp.abs(radial)
 
 
 def largest_displacement(positions: jax.Array, watch: Watch) -> jax.Array:

@@ -72,7 +72,8 @@ def run_replica(
     """Run a replica, or go on with it from ``checkpoint`` if that belongs to the same ``key``.
 
     The run advances in fixed chunks (one frame each), and a checkpoint is taken between chunks only: a run that was
-    killed and resumed gives the same numbers as one that was not. ``report`` is called with the samples done.
+    killed and resumed gives the same numbers as one that was not. ``report`` is called with the samples done; if it
+    raises, the checkpoint is saved first.
     """
     engine = Engine(atoms, potential, settings.time_step, settings.stride)
     state = _resume(engine, checkpoint, key) or _start(engine, atoms, settings)
@@ -80,11 +81,15 @@ def run_replica(
     total = settings.equilibration + settings.samples
     while state.done < total:
         _advance(engine, settings, state)
-        if report is not None:
-            report(state.done)
         if time.monotonic() - saved > CHECKPOINT_INTERVAL and state.done < total:
             _save(engine, state, checkpoint, key)
             saved = time.monotonic()
+        try:
+            if report is not None:
+                report(state.done)
+        except BaseException:
+            _save(engine, state, checkpoint, key)
+            raise
     return _trajectory(atoms, settings, state)
 
 
@@ -161,7 +166,7 @@ def _save(engine: Engine, state: _Progress, checkpoint: Path, key: str) -> None:
         buffer,
         key=np.array(key),
         done=state.done,
-        slots=engine.slots,
+        slots=np.array(engine.slots),
         equilibrium=np.array(state.equilibrium),
         records=np.concatenate(state.records) if state.records else np.empty((0, 8)),
         lengths=np.array([len(block) for block in state.records]),
@@ -184,7 +189,7 @@ def _resume(engine: Engine, checkpoint: Path, key: str) -> _Progress | None:
     if str(data.get("key")) != key:
         return None
     names = ("reference", "i", "j", "offsets", "cutoffs", "active", "kinds")
-    engine.slots = int(data["slots"])
+    engine.slots = tuple(int(width) for width in data["slots"])
     engine.set_pairs(PairList(**{name: data[f"pairs_{name}"] for name in names}))
     phase = Phase(*(jnp.asarray(data[name]) for name in ("positions", "velocities", "forces")))
     blocks = np.split(data["records"], np.cumsum(data["lengths"])[:-1]) if len(data["lengths"]) else []

@@ -17,39 +17,44 @@ import scipy.sparse as sp
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SiteGroup, SiteThirdOrder
 from ldmd.potentials.base import Parameters, SiteEnergies, SitePotential, edge_vectors
-from ldmd.structures import NeighbourGraph
+from ldmd.structures import NeighbourGraph, SiteBlock
 
 
 def second_order(potential: SitePotential, positions: np.ndarray, graph: NeighbourGraph) -> SecondOrder:
     """Second-order force constants at positions (N, 3), Angstrom."""
-    edges = edge_vectors(jnp.asarray(positions), graph)
-    hessians = np.asarray(_site_hessians(potential.site_energies, edges, potential.parameters(graph)))
-    blocks = hessians.transpose(2, 0, 1)  # (N, 3M, 3M)
-    width = blocks.shape[1]
-    block_diagonal = sp.bsr_array((blocks, np.arange(len(blocks)), np.arange(len(blocks) + 1)), shape=(blocks.shape[0] * width,) * 2)
-    differences = _edge_differences(graph)
-    matrix = sp.csr_array(differences.T @ block_diagonal @ differences)
+    size = 3 * len(positions)
+    matrix = sp.csr_array((size, size))
+    for block, edges in zip(graph.blocks, edge_vectors(jnp.asarray(positions), graph), strict=True):
+        hessians = np.asarray(_site_hessians(potential.site_energies, edges, potential.parameters(block)))
+        count, width = hessians.shape[2], hessians.shape[0]
+        pointers = np.arange(count + 1)
+        diagonal = sp.bsr_array((hessians.transpose(2, 0, 1), pointers[:-1], pointers), shape=(count * width,) * 2)
+        differences = _edge_differences(block, size)
+        matrix = matrix + differences.T @ diagonal @ differences
+    matrix = sp.csr_array(0.5 * (matrix + matrix.T))
     matrix.eliminate_zeros()
-    return SecondOrder(sp.csr_array(0.5 * (matrix + matrix.T)))
+    return SecondOrder(matrix)
 
 
 def third_order(potential: SitePotential, positions: np.ndarray, graph: NeighbourGraph) -> SiteThirdOrder:
     """Third-order force constants at positions (N, 3), Angstrom, as an operator on site tensors."""
-    edges = edge_vectors(jnp.asarray(positions), graph)
-    tensors = np.asarray(_site_third_derivatives(potential.site_energies, edges, potential.parameters(graph)))
-    return SiteThirdOrder(3 * len(positions), _group_sites(tensors.transpose(3, 0, 1, 2), graph))
+    groups: list[SiteGroup] = []
+    for block, edges in zip(graph.blocks, edge_vectors(jnp.asarray(positions), graph), strict=True):
+        tensors = _site_third_derivatives(potential.site_energies, edges, potential.parameters(block))
+        groups.extend(_group_sites(np.asarray(tensors).transpose(3, 0, 1, 2), block))
+    return SiteThirdOrder(3 * len(positions), tuple(groups))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _site_hessians(function: SiteEnergies, edges: jax.Array, parameters: Parameters) -> jax.Array:
-    """(3M, 3M, N), edge components ordered 3 m + a."""
+    """(3M, 3M, n), edge components ordered 3 m + a."""
     gradient = _site_gradient(function, parameters)
     return jax.lax.map(lambda t: _flatten(jax.jvp(gradient, (edges,), (t,))[1]), _unit_edges(edges))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _site_third_derivatives(function: SiteEnergies, edges: jax.Array, parameters: Parameters) -> jax.Array:
-    """(3M, 3M, 3M, N), symmetric in its first two axes by construction and in the third to round-off."""
+    """(3M, 3M, 3M, n), symmetric in its first two axes by construction and in the third to round-off."""
     gradient = _site_gradient(function, parameters)
     tangents = _unit_edges(edges)
     first, second = np.triu_indices(len(tangents))
@@ -69,36 +74,36 @@ def _site_gradient(function: SiteEnergies, parameters: Parameters):  # noqa: ANN
 
 
 def _unit_edges(edges: jax.Array) -> jax.Array:
-    """(3M, 3, M, N): one unit edge component at a time, for all sites together."""
+    """(3M, 3, M, n): one unit edge component at a time, for all sites together."""
     slots = edges.shape[1]
     units = np.eye(3 * slots).reshape(3 * slots, slots, 3).transpose(0, 2, 1)
     return jnp.broadcast_to(units[..., None], (3 * slots, *edges.shape))
 
 
 def _flatten(components: jax.Array) -> jax.Array:
-    """(3, M, N) -> (3M, N) with components ordered 3 m + a."""
+    """(3, M, n) -> (3M, n) with components ordered 3 m + a."""
     return components.transpose(1, 0, 2).reshape(-1, components.shape[2])
 
 
-def _edge_differences(graph: NeighbourGraph) -> sp.csr_array:
-    """Sparse map (3MN, 3N) from atomic to edge displacements; rows ordered (3 m + a) within atom n."""
-    slots, count = graph.neighbours.shape
-    m, n = np.nonzero(np.asarray(graph.present))
+def _edge_differences(block: SiteBlock, size: int) -> sp.csr_array:
+    """Sparse map (3 M n, 3N) from atomic to edge displacements; rows ordered (3 m + a) within a site."""
+    slots, count = block.neighbours.shape
+    m, n = np.nonzero(block.present)
     rows = ((n * slots + m)[:, None] * 3 + np.arange(3)).ravel()
-    ends = (3 * np.asarray(graph.neighbours)[m, n][:, None] + np.arange(3)).ravel()
-    starts = (3 * n[:, None] + np.arange(3)).ravel()
+    ends = (3 * block.neighbours[m, n][:, None] + np.arange(3)).ravel()
+    starts = (3 * block.centres[n][:, None] + np.arange(3)).ravel()
     data = np.concatenate([np.ones(len(rows)), -np.ones(len(rows))])
-    shape = (3 * slots * count, 3 * count)
-    return sp.csr_array((data, (np.tile(rows, 2), np.concatenate([ends, starts]))), shape=shape)
+    return sp.csr_array((data, (np.tile(rows, 2), np.concatenate([ends, starts]))), shape=(3 * slots * count, size))
 
 
-def _group_sites(tensors: np.ndarray, graph: NeighbourGraph) -> tuple[SiteGroup, ...]:
-    """Sites of equal edge count together, padding left out: edges of a graph fill the first slots of each atom."""
-    counts = np.asarray(graph.present).sum(axis=0)
+def _group_sites(tensors: np.ndarray, block: SiteBlock) -> list[SiteGroup]:
+    """Sites of equal edge count together, padding left out: the edges of a site fill its first slots."""
+    counts = block.present.sum(axis=0)
     groups = []
     for edges in np.unique(counts[counts > 0]):
-        centres = np.flatnonzero(counts == edges)
-        others = np.asarray(graph.neighbours)[:edges, centres].T
+        sites = np.flatnonzero(counts == edges)
+        others = block.neighbours[:edges, sites].T
         width = 3 * edges
-        groups.append(SiteGroup(centres, others, np.ascontiguousarray(tensors[centres, :width, :width, :width])))
-    return tuple(groups)
+        kept = np.ascontiguousarray(tensors[sites, :width, :width, :width])
+        groups.append(SiteGroup(block.centres[sites], others, kept))
+    return groups

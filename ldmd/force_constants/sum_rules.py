@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import ThirdOrder
+
+
+@dataclasses.dataclass(frozen=True)
+class Residuals:
+    """Violations of the sum rules, each relative to the largest element of its order."""
+
+    second_translation: float
+    second_permutation: float
+    third_translation: float
+    third_permutation: float
+
+
+def residuals(second: SecondOrder, third: ThirdOrder) -> Residuals:
+    """All of them; the third order costs one contraction per coordinate."""
+    two, three = second_order_residuals(second), third_order_residuals(third)
+    return Residuals(two["translation"], two["permutation"], three["translation"], three["permutation"])
 
 
 def second_order_residuals(second: SecondOrder) -> dict[str, float]:

@@ -8,8 +8,9 @@ E = sum_i U_i({r_ij}), r_ij = r_j - r_i. With g_ij = dU_i/dr_ij everything else 
 * heat flux       J = sum_i e_i v_i - sum_ij r_ij (g_ij . v_j),  e_i = U_i + m_i v_i^2 / 2
   (Fan et al., Phys. Rev. B 92, 094301 (2015); the virial per atom is not symmetric for many-body potentials).
 
-Edges are stored component first and atom last, ``(3, M, N)``: every operation of a potential then runs over
-contiguous atoms. Padded edges have a finite length just beyond the cutoff, so that no derivative is NaN.
+Edges are stored in blocks of one species, component first and atom last, ``(3, M, n)``: every operation of a
+potential then runs over contiguous atoms, and an atom with two neighbours does not pay for one with eight. Padded
+edges have a finite length just beyond the cutoff, so that no derivative is NaN.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import ldmd.numerics  # noqa: F401  (switches float64 on)
-from ldmd.structures import NeighbourGraph
+from ldmd.structures import NeighbourGraph, SiteBlock
 from ldmd.units import FORCE_TO_ACCELERATION
 
 Parameters = Any
@@ -45,11 +46,11 @@ class SitePotential(Protocol):
 
     @property
     def site_energies(self) -> SiteEnergies:
-        """Pure function (edges (3, M, N), parameters) -> site energies (N,) in eV."""
+        """Pure function (edges (3, M, n), parameters) -> site energies (n,) in eV."""
         ...
 
-    def parameters(self, graph: NeighbourGraph) -> Parameters:
-        """Parameters gathered once for the edges and triplets of a neighbour graph."""
+    def parameters(self, block: SiteBlock) -> Parameters:
+        """Parameters gathered once for the edges and triplets of one block of a neighbour graph."""
         ...
 
     def fingerprint(self) -> bytes:
@@ -57,44 +58,60 @@ class SitePotential(Protocol):
         ...
 
 
-def edge_vectors(positions: jax.Array, graph: NeighbourGraph) -> jax.Array:
-    """Edge vectors r_j - r_i of shape (3, M, N), Angstrom, for positions (N, 3); padded edges get a fixed vector."""
+Blocks = tuple[jax.Array, ...]
+
+
+def graph_parameters(potential: SitePotential, graph: NeighbourGraph) -> tuple[Parameters, ...]:
+    """Parameters of every block."""
+    return tuple(potential.parameters(block) for block in graph.blocks)
+
+
+def edge_vectors(positions: jax.Array, graph: NeighbourGraph) -> Blocks:
+    """Edge vectors r_j - r_i, one (3, M, n) per block, Angstrom, for positions (N, 3); padded edges: a fixed vector."""
     columns = positions.T
-    edges = columns[:, graph.neighbours] + graph.offsets - columns[:, None, :]
-    return jnp.where(graph.present, edges, graph.padding)
+
+    def block_edges(block: SiteBlock) -> jax.Array:
+        edges = columns[:, block.neighbours] + block.offsets - columns[:, None, block.centres]
+        return jnp.where(block.present, edges, block.padding)
+
+    return tuple(block_edges(block) for block in graph.blocks)
 
 
-def edge_gradients(function: SiteEnergies, edges: jax.Array, parameters: Parameters) -> tuple[jax.Array, jax.Array]:
-    """Site energies (N,) and g_ij = dU_i/dr_ij of shape (3, M, N)."""
-    energies, pullback = jax.vjp(lambda e: function(e, parameters), edges)
-    (gradients,) = pullback(jnp.ones_like(energies))
+def edge_gradients(function: SiteEnergies, edges: Blocks, parameters: tuple[Parameters, ...]) -> tuple[Blocks, Blocks]:
+    """Site energies (n,) and g_ij = dU_i/dr_ij of shape (3, M, n), for every block."""
+    energies, pullback = jax.vjp(lambda blocks: tuple(map(function, blocks, parameters)), edges)
+    (gradients,) = pullback(tuple(jnp.ones_like(block) for block in energies))
     return energies, gradients
 
 
-def assemble_forces(gradients: jax.Array, graph: NeighbourGraph) -> jax.Array:
-    """Forces (N, 3) from edge gradients, by gathering each edge's reverse: no scatter."""
-    flat = gradients.reshape(3, -1)
-    reverse = jnp.where(graph.present, flat[:, graph.reverse], 0.0)
-    return jnp.sum(gradients - reverse, axis=1).T
+def assemble_forces(gradients: Blocks, graph: NeighbourGraph) -> jax.Array:
+    """Forces (N, 3) from edge gradients, by gathering the edges that end at each atom: no scatter."""
+    outgoing = jnp.concatenate([jnp.sum(block, axis=1) for block in gradients], axis=1)[:, graph.order]
+    nothing = jnp.zeros((3, 1))
+    flat = jnp.concatenate([*(block.reshape(3, -1) for block in gradients), nothing], axis=1)
+    return (outgoing - jnp.sum(flat[:, graph.incoming], axis=1)).T
 
 
 def heat_flux(
-    energies: jax.Array, edges: jax.Array, gradients: jax.Array, velocities: jax.Array, masses: jax.Array, graph: NeighbourGraph
+    energies: Blocks, edges: Blocks, gradients: Blocks, velocities: jax.Array, masses: jax.Array, graph: NeighbourGraph
 ) -> tuple[jax.Array, jax.Array]:
     """Potential (virial) and kinetic (convective) parts of the heat flux, each (3,), eV Angstrom/ps."""
     columns = velocities.T
-    power = jnp.sum(gradients * columns[:, graph.neighbours], axis=0)
-    potential = -jnp.sum(edges * power, axis=(1, 2))
+    potential = jnp.zeros(3)
+    for block, vectors, slopes in zip(graph.blocks, edges, gradients, strict=True):
+        power = jnp.sum(slopes * columns[:, block.neighbours], axis=0)
+        potential = potential - jnp.sum(vectors * power, axis=(1, 2))
+    site = jnp.concatenate(energies)[graph.order]
     kinetic_energy = 0.5 * masses * jnp.sum(columns**2, axis=0) / FORCE_TO_ACCELERATION
-    return potential, jnp.sum(columns * (energies + kinetic_energy), axis=1)
+    return potential, jnp.sum(columns * (site + kinetic_energy), axis=1)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def energies_forces_virial(
-    function: SiteEnergies, positions: jax.Array, graph: NeighbourGraph, parameters: Parameters
+    function: SiteEnergies, positions: jax.Array, graph: NeighbourGraph, parameters: tuple[Parameters, ...]
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Site energies (N,) eV, forces (N, 3) eV/Angstrom, virial (3, 3) eV with W^ab = -sum r^a g^b."""
     edges = edge_vectors(positions, graph)
     energies, gradients = edge_gradients(function, edges, parameters)
-    virial = -jnp.einsum("amn,bmn->ab", edges, gradients)
-    return energies, assemble_forces(gradients, graph), virial
+    virial = -sum(jnp.einsum("amn,bmn->ab", e, g) for e, g in zip(edges, gradients, strict=True))
+    return jnp.concatenate(energies)[graph.order], assemble_forces(gradients, graph), virial

@@ -25,7 +25,7 @@ import numpy as np
 
 from ldmd.errors import InputError
 from ldmd.potentials.base import SiteEnergies
-from ldmd.structures import NeighbourGraph
+from ldmd.structures import SiteBlock
 
 COLUMNS = ("m", "gamma", "lambda3", "c", "d", "costheta0", "n", "beta", "lambda2", "B", "R", "D", "lambda1", "A")
 ENTRY = 3 + len(COLUMNS)
@@ -35,7 +35,7 @@ SINE_SERIES = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11))
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TersoffParameters:
-    """Parameters gathered for a graph: pairs as (M, N), triplets as (j, k, N) with axes of length 1 where constant."""
+    """Parameters gathered for a block: pairs as (M, n), triplets as (j, k, n) with axes of length 1 where constant."""
 
     A: jax.Array
     B: jax.Array
@@ -86,10 +86,9 @@ class Tersoff:
         """SHA-256 of the species and the table."""
         return hashlib.sha256(repr(self.species).encode() + np.ascontiguousarray(self.table).tobytes()).digest()
 
-    def parameters(self, graph: NeighbourGraph) -> TersoffParameters:
-        """Gather the table for the edges (i, j, j) and triplets (i, j, k) of a graph."""
-        centre = np.asarray(graph.kinds)
-        other = centre[np.asarray(graph.neighbours)]
+    def parameters(self, block: SiteBlock) -> TersoffParameters:
+        """Gather the table for the edges (i, j, j) and triplets (i, j, k) of a block."""
+        centre, other = np.asarray(block.kinds), np.asarray(block.neighbour_kinds)
 
         def pair(name: str) -> jax.Array:
             return jnp.asarray(self._column(name)[centre[None, :], other, other])
@@ -116,7 +115,7 @@ class Tersoff:
 
 
 def _gather_triplets(values: np.ndarray, centre: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """values[i, j, k] for all triplets, (j, k, N); axes on which the table does not depend are kept at length 1."""
+    """values[i, j, k] for all triplets, (j, k, n); axes on which the table does not depend are kept at length 1."""
     size = values.shape[0]
     j = other[:, None, :] if np.ptp(values, axis=1).any() else np.zeros((1, 1, 1), dtype=int)
     k = other[None, :, :] if np.ptp(values, axis=2).any() else np.zeros((1, 1, 1), dtype=int)
@@ -139,7 +138,7 @@ def _sine(x: jax.Array) -> jax.Array:
 
 
 def tersoff_site_energies(edges: jax.Array, p: TersoffParameters) -> jax.Array:
-    """Site energies (N,) in eV of edges (3, M, N) in Angstrom."""
+    """Site energies (n,) in eV of edges (3, M, n) in Angstrom."""
     distance = jnp.sqrt(jnp.sum(edges**2, axis=0))
     unit = edges / distance
     repulsion = p.A * jnp.exp(-p.lambda1 * distance)
@@ -149,7 +148,7 @@ def tersoff_site_energies(edges: jax.Array, p: TersoffParameters) -> jax.Array:
 
 
 def _zeta(unit: jax.Array, distance: jax.Array, p: TersoffParameters) -> jax.Array:
-    """zeta_ij, (M, N): a sum over the k axis of (j, k, N) arrays, with k = j left out."""
+    """zeta_ij, (M, n): a sum over the k axis of (j, k, n) arrays, with k = j left out."""
     slots = distance.shape[0]
     cosine = sum(unit[a, :, None, :] * unit[a, None, :, :] for a in range(3))
     angular = p.gamma * (1.0 + p.c2 / p.d2 - p.c2 / (p.d2 + (cosine - p.costheta0) ** 2))

@@ -1,0 +1,106 @@
+"""Independent replicas side by side, one process each: a cell of some hundred atoms keeps about one core busy."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from ldmd.dynamics.replica import ReplicaSettings, run_replica
+from ldmd.dynamics.trajectory import Trajectory
+from ldmd.potentials.base import SitePotential
+
+Report = Callable[[int, float], None]
+Finished = Callable[[int, Trajectory], None]
+
+_worker: dict[str, Any] = {}
+"""The pipes of this worker process, set once by its initialiser."""
+
+
+class Stopped(Exception):
+    """A worker saved its checkpoint and stopped because it was asked to."""
+
+
+def run_replicas(
+    atoms: Atoms,
+    potential: SitePotential,
+    settings: Sequence[ReplicaSettings],
+    checkpoints: Sequence[Path],
+    keys: Sequence[str],
+    report: Report,
+    finished: Finished,
+) -> None:
+    """Run replicas, at most one per core at a time; ``finished`` gets each trajectory as soon as it is there.
+
+    ``report`` gets (replica, samples done). On an interrupt all workers save their checkpoints before this returns.
+    """
+    context = multiprocessing.get_context("spawn")
+    messages, stop = context.Queue(), context.Event()
+    workers = min(len(settings), os.cpu_count() or 1)
+    pool = ProcessPoolExecutor(workers, context, _prepare_worker, (messages, stop))
+    with _forwarding(messages, report), pool:
+        jobs: dict[Future[Trajectory], int] = {
+            pool.submit(_run_one, index, atoms, potential, *job): index
+            for index, job in enumerate(zip(settings, checkpoints, keys, strict=True))
+        }
+        try:
+            _collect(jobs, finished)
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _collect(jobs: dict[Future[Trajectory], int], finished: Finished) -> None:
+    pending = set(jobs)
+    while pending:
+        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        for job in done:
+            finished(jobs[job], job.result())
+
+
+def _prepare_worker(messages: Any, stop: Event) -> None:
+    """The parent handles Ctrl-C; each worker computes on one thread, as its neighbours need the other cores."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+    _worker.update(messages=messages, stop=stop)
+
+
+def _run_one(
+    index: int, atoms: Atoms, potential: SitePotential, settings: ReplicaSettings, checkpoint: Path, key: str
+) -> Trajectory:
+    def report(done: int) -> None:
+        _worker["messages"].put((index, done))
+        if _worker["stop"].is_set() or multiprocessing.parent_process() is None:
+            raise Stopped
+
+    return run_replica(atoms, potential, settings, checkpoint, key, report)
+
+
+@contextlib.contextmanager
+def _forwarding(messages: Any, report: Report) -> Iterator[None]:
+    """A thread that hands the workers' messages to ``report``."""
+    ended = threading.Event()
+
+    def forward() -> None:
+        while not ended.is_set():
+            with contextlib.suppress(queue.Empty):
+                report(*messages.get(timeout=0.2))
+
+    thread = threading.Thread(target=forward, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -1,0 +1,371 @@
+"""The stages of a comparison: what each depends on, where its result is kept, and in what order they run.
+
+A stage runs only if the store holds no result for the digest of everything it depends on: its settings, the
+structure, the potential, the digests of its inputs and its own version. Bump a version when the numbers of a stage
+change for the same inputs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ldmd.case import Case, resolved
+from ldmd.digest import digest
+from ldmd.progress import progress, replica_progress
+from ldmd.settings import Settings
+from ldmd.store import Store
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ldmd.anharmonicity import Anharmonicity
+    from ldmd.comparison import Comparison
+    from ldmd.dynamics.replica import ReplicaSettings
+    from ldmd.dynamics.trajectory import Trajectory
+    from ldmd.force_constants.second import SecondOrder
+    from ldmd.force_constants.sum_rules import Residuals
+    from ldmd.green_kubo import GreenKuboResult
+    from ldmd.inspection import Inspection
+    from ldmd.lattice.conductivity import Conductivity
+    from ldmd.lattice.linewidths import Linewidths
+    from ldmd.lattice.modes import Modes
+    from ldmd.potentials.base import SitePotential
+    from ldmd.results import Check
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+NOT_A_MINIMUM = 1e-3
+"""eV/Angstrom: with larger forces the structure was not relaxed with this potential at all."""
+VERSIONS = {"modes": 1, "residuals": 1, "linewidths": 1, "conductivity": 1, "dynamics": 1, "green-kubo": 1, "anharmonicity": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A case with its structure and potential loaded and found fit for each other."""
+
+    case: Case
+    settings: Settings
+    atoms: Atoms
+    potential: SitePotential
+
+    @functools.cached_property
+    def inspection(self) -> Inspection:
+        """What the structure looks like under the potential."""
+        from ldmd.inspection import inspect_structure
+
+        return inspect_structure(self.atoms, self.potential)
+
+    @functools.cached_property
+    def system(self) -> str:
+        """Digest of structure and potential."""
+        atoms = self.atoms
+        return digest(atoms.numbers, atoms.positions, atoms.cell.array, self.potential.fingerprint())
+
+    @functools.cached_property
+    def second(self) -> SecondOrder:
+        """Second-order force constants, exact and quick to recompute."""
+        from ldmd.force_constants.autodiff import second_order
+
+        return second_order(self.potential, self.atoms.positions, self._graph)
+
+    @functools.cached_property
+    def _graph(self) -> Any:
+        from ldmd.structures import neighbour_graph
+
+        return neighbour_graph(self.atoms, self.potential.species, self.potential.switching)
+
+    @functools.cached_property
+    def third(self) -> Any:
+        """Third-order force constants as an operator."""
+        from ldmd.force_constants.autodiff import third_order
+
+        return third_order(self.potential, self.atoms.positions, self._graph)
+
+
+def load_problem(case: Case, settings: Settings) -> Problem:
+    """Read structure and potential of a case.
+
+    Raises
+    ------
+    InputError
+        For anything about them that makes a computation impossible, a structure far from a minimum included.
+    """
+    from ldmd.errors import InputError
+    from ldmd.numerics import require_sound_jax
+    from ldmd.potentials.tersoff import read_tersoff
+    from ldmd.structures import read_structure, require_fits
+
+    atoms = read_structure(case.structure)
+    potential = read_tersoff(case.parameters)
+    require_fits(atoms, potential.species, potential.switching)
+    require_sound_jax()
+    problem = Problem(case, settings, atoms, potential)
+    force = problem.inspection.largest_force
+    if not force <= NOT_A_MINIMUM:
+        fix = f"not at a minimum of this potential (limit {NOT_A_MINIMUM:g}); run: ldmd relax {case.folder}"
+        raise InputError("material.structure", f"largest force {force:.3g} eV/Angstrom", fix)
+    return problem
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """Everything a comparison computed; all but the inspection is None where the structure is unusable."""
+
+    inspection: Inspection
+    residuals: Residuals | None = None
+    modes: Modes | None = None
+    linewidths: Linewidths | None = None
+    conductivity: Conductivity | None = None
+    trajectories: tuple[Trajectory, ...] | None = None
+    green_kubo: GreenKuboResult | None = None
+    anharmonicity: Anharmonicity | None = None
+    comparison: Comparison | None = None
+
+
+def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
+    """Run every stage that is missing; a structure without usable force constants ends after its inspection."""
+    if not problem.inspection.usable:
+        return Results(problem.inspection)
+    runner = Runner(problem, Store(problem.case.folder / ".ldmd"), provenance)
+    lattice = runner.lattice()
+    trajectories = runner.dynamics()
+    green_kubo = runner.green_kubo(trajectories)
+    anharmonicity = runner.anharmonicity(lattice.modes, trajectories)
+    comparison = _compare(problem, lattice, trajectories, green_kubo)
+    return Results(
+        problem.inspection, lattice.residuals, lattice.modes, lattice.linewidths, lattice.conductivity,
+        trajectories, green_kubo, anharmonicity, comparison,
+    )  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Lattice:
+    """Results of the lattice side."""
+
+    residuals: Residuals
+    modes: Modes
+    linewidths: Linewidths
+    conductivity: Conductivity
+
+
+@dataclasses.dataclass(frozen=True)
+class Runner:
+    """Runs stages of one problem against its store."""
+
+    problem: Problem
+    store: Store
+    provenance: Mapping[str, Any]
+
+    def stage(self, name: str, kind: type[T], inputs: Mapping[str, object], compute: Callable[[], T]) -> T:
+        """The stored result of a stage, or a new one that is then stored."""
+        parts = {"version": VERSIONS[name], "system": self.problem.system, **inputs}
+        known = self.store.get(kind, name, digest(parts))
+        if known is not None:
+            return known
+        result = compute()
+        self.store.put(result, name, parts, self.provenance)
+        return result
+
+    def lattice(self) -> Lattice:
+        """Force constants, modes, linewidths and conductivity."""
+        from ldmd.force_constants.sum_rules import Residuals, residuals
+        from ldmd.lattice.broadening import broadening_named
+        from ldmd.lattice.conductivity import Conductivity, conductivity
+        from ldmd.lattice.linewidths import Linewidths, linewidths
+        from ldmd.lattice.modes import Modes, normal_modes, velocity_matrices
+
+        problem, settings = self.problem, self.problem.settings.lattice
+        temperatures = problem.settings.lattice_temperatures
+        atoms, masses = problem.atoms, problem.atoms.get_masses()
+        modes = self.stage("modes", Modes, {}, lambda: normal_modes(problem.second, masses))
+        broadening = broadening_named(settings.broadening, settings.width)
+        inputs = {
+            "temperatures": temperatures, "statistics": settings.statistics,
+            "broadening": broadening.name, "width": broadening.width,
+        }  # fmt: skip
+
+        def compute_linewidths() -> Linewidths:
+            with progress("linewidths", 1.0) as advance:
+                return linewidths(
+                    problem.third, modes, temperatures, settings.statistics, broadening, _absolute(advance)
+                )
+
+        def compute_conductivity() -> Conductivity:
+            velocities = velocity_matrices(problem.second, modes, atoms.positions, atoms.cell.array)
+            return conductivity(modes, velocities, widths, atoms.get_volume(), settings.allen_feldman_broadening)
+
+        widths = self.stage("linewidths", Linewidths, inputs, compute_linewidths)
+        inputs = {**inputs, "allen_feldman_broadening": settings.allen_feldman_broadening}
+        kappa = self.stage("conductivity", Conductivity, inputs, compute_conductivity)
+        rules = self.stage("residuals", Residuals, {}, lambda: residuals(problem.second, problem.third))
+        return Lattice(rules, modes, widths, kappa)
+
+    def dynamics(self) -> tuple[Trajectory, ...]:
+        """All replicas; those that are missing run side by side and resume from their checkpoints."""
+        from ldmd.dynamics.replicas import run_replicas
+        from ldmd.dynamics.trajectory import Trajectory
+
+        settings = self.problem.settings.dynamics
+        plans = [_replica_settings(self.problem.settings, index) for index in range(settings.replicas)]
+        parts = [
+            {"version": VERSIONS["dynamics"], "system": self.problem.system, **dataclasses.asdict(plan)} for plan in plans
+        ]
+        keys = [digest(part) for part in parts]
+        found = {index: self.store.get(Trajectory, "dynamics", key) for index, key in enumerate(keys)}
+        missing = [index for index, trajectory in found.items() if trajectory is None]
+        if missing:
+            checkpoints = [self.store.folder / "dynamics" / f"{keys[index][:16]}.checkpoint.npz" for index in missing]
+
+            def keep(position: int, trajectory: Trajectory) -> None:
+                index = missing[position]
+                self.store.put(trajectory, "dynamics", parts[index], self.provenance)
+                found[index] = trajectory
+                checkpoints[position].unlink(missing_ok=True)
+
+            total = plans[0].equilibration + plans[0].samples
+            with replica_progress("molecular dynamics", float(total), len(missing)) as report:
+                run_replicas(
+                    self.problem.atoms, self.problem.potential, [plans[i] for i in missing], checkpoints,
+                    [keys[i] for i in missing], report, keep,
+                )  # fmt: skip
+        return tuple(trajectory for trajectory in found.values() if trajectory is not None)
+
+    def green_kubo(self, trajectories: tuple[Trajectory, ...]) -> GreenKuboResult:
+        """Green-Kubo analysis of the fluxes of all replicas together, at their measured temperature."""
+        from ldmd.green_kubo import GreenKuboResult, from_replicas, green_kubo
+
+        settings = self.problem.settings.green_kubo
+        temperature = float(np.mean([t.temperature.mean() for t in trajectories]))
+        first = trajectories[0]
+        series = from_replicas([t.flux for t in trajectories], first.sampling_interval, temperature, first.volume)
+        factors = tuple(sorted({1.0, settings.aic_factor}))
+        return self.stage(
+            "green-kubo", GreenKuboResult,
+            {"flux": series.flux, "temperature": temperature, **settings.model_dump(mode="json")},
+            lambda: green_kubo(series, cutoff_thz=settings.cutoff_thz, factors=factors),
+        )  # fmt: skip
+
+    def anharmonicity(self, modes: Modes, trajectories: tuple[Trajectory, ...]) -> Anharmonicity:
+        """sigma^A from the frames of the dynamics and from harmonic samples of both statistics."""
+        from ldmd.anharmonicity import Anharmonicity
+
+        settings = self.problem.settings
+        frames = np.concatenate([t.frame_positions for t in trajectories])
+        return self.stage(
+            "anharmonicity", Anharmonicity,
+            {"frames": frames, "configurations": settings.anharmonicity.configurations,
+             "temperature": settings.dynamics.temperature, "seed": settings.dynamics.seed},
+            lambda: _anharmonicity(self.problem, modes, trajectories),
+        )  # fmt: skip
+
+
+def _absolute(advance: Callable[[float], None]) -> Callable[[int, int], None]:
+    """Turn (done, total) reports into increments of a share."""
+    last = 0.0
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        advance(done / total - last)
+        last = done / total
+
+    return report
+
+
+def _replica_settings(settings: Settings, index: int) -> ReplicaSettings:
+    from ldmd.dynamics.replica import ReplicaSettings
+
+    dynamics = settings.dynamics
+    return ReplicaSettings(
+        temperature=dynamics.temperature,
+        time_step=dynamics.time_step,
+        stride=dynamics.flux_stride,
+        equilibration=round(dynamics.equilibration_steps / dynamics.flux_stride),
+        samples=dynamics.samples,
+        samples_per_frame=dynamics.frame_stride,
+        seed=int(np.random.SeedSequence([dynamics.seed, index]).generate_state(1)[0] >> 1),
+    )
+
+
+def _anharmonicity(problem: Problem, modes: Modes, trajectories: tuple[Trajectory, ...]) -> Anharmonicity:
+    from ldmd.anharmonicity import Anharmonicity, displacements_from, score
+    from ldmd.dynamics.sampling import harmonic_displacements
+    from ldmd.lattice.statistics import BoseEinstein, Classical
+    from ldmd.relaxation import evaluate
+
+    atoms, symbols = problem.atoms, problem.atoms.get_chemical_symbols()
+    temperature, count = problem.settings.dynamics.temperature, problem.settings.anharmonicity.configurations
+    positions = np.concatenate([t.frame_positions for t in trajectories])
+    forces = np.concatenate([t.frame_forces for t in trajectories])
+    samples = {
+        "molecular dynamics": (displacements_from(atoms.positions, positions, atoms.cell.array, modes.masses), forces)
+    }
+    generator = np.random.default_rng(problem.settings.dynamics.seed)
+    with progress("anharmonicity", 2.0 * count) as advance:
+        for name, kind in (("harmonic, classical", Classical()), ("harmonic, quantum", BoseEinstein())):
+            displacements = harmonic_displacements(modes, kind, temperature, count, generator)
+            drawn = np.empty_like(displacements)
+            for index, displacement in enumerate(displacements):
+                moved = atoms.copy()
+                moved.positions += displacement
+                drawn[index] = evaluate(moved, problem.potential, slots=12).forces
+                advance(1.0)
+            samples[name] = (displacements, drawn)
+    scores = {name: score(*pair, problem.second, symbols) for name, pair in samples.items()}
+    return Anharmonicity(
+        samplings=tuple(scores),
+        groups=next(iter(scores.values()))[0],
+        temperature=temperature,
+        sigma=np.array([value[1] for value in scores.values()]),
+        standard_error=np.array([value[2] for value in scores.values()]),
+        configurations=np.array([len(pair[0]) for pair in samples.values()]),
+    )
+
+
+def _compare(
+    problem: Problem, lattice: Lattice, trajectories: tuple[Trajectory, ...], green_kubo: GreenKuboResult
+) -> Comparison:
+    from ldmd.comparison import compare
+    from ldmd.dynamics.trajectory import dynamics_checks
+
+    temperature = problem.settings.dynamics.temperature
+    quantum = "bose-einstein" if "bose-einstein" in lattice.conductivity.statistics else "classical"
+    return compare(
+        temperature,
+        lattice.conductivity.isotropic(temperature, "classical"),
+        lattice.conductivity.isotropic(temperature, quantum),
+        green_kubo.conductivity,
+        green_kubo.interval_95,
+        problem.settings.compare.tolerance_sigma,
+        (*_lattice_checks(lattice), *dynamics_checks(trajectories, temperature)),
+    )
+
+
+def _lattice_checks(lattice: Lattice) -> tuple[Check, ...]:
+    from ldmd.results import Check
+
+    rules = dataclasses.asdict(lattice.residuals)
+    return (
+        Check("imaginary modes", float(len(lattice.modes.imaginary)), "<=", 0.0, "modes", "not a minimum: relax further"),
+        *(
+            Check(f"{name.replace('_', '-order ')} residual", value, "<=", 1e-9, "relative", "wrong force constants")
+            for name, value in rules.items()
+        ),
+    )
+
+
+def settings_echo(problem: Problem) -> dict[str, Any]:
+    """The resolved settings, for the report and for ``ldmd check``."""
+    return resolved(problem.settings)
+
+
+def default_report_folder(case: Case, quick: bool) -> Path:
+    """``reports/<name>`` under the working folder; a quick run never overwrites the report of a full one."""
+    return Path("reports") / (f"{case.name}-quick" if quick else case.name)
