@@ -36,7 +36,9 @@ class Anharmonicity:
     configurations: np.ndarray = quantity(("sampling",), "1", "number of configurations")
 
 
-def displacements_from(reference: np.ndarray, positions: np.ndarray, cell: np.ndarray, masses: np.ndarray) -> np.ndarray:
+def displacements_from(
+    reference: np.ndarray, positions: np.ndarray, cell: np.ndarray, masses: np.ndarray
+) -> np.ndarray:
     """Displacements (..., N, 3) in Angstrom from reference positions, centre of mass at rest."""
     displacements = minimum_image(positions - reference, cell)
     drift = np.einsum("i,...ia->...a", masses / masses.sum(), displacements)
@@ -63,6 +65,9 @@ def _jackknife(missed: np.ndarray, total: np.ndarray) -> np.ndarray:
         return np.full(missed.shape[1], np.nan)
     parts = np.array_split(np.arange(len(missed)), blocks)
     without = np.array(
-        [np.sqrt(np.delete(missed, part, axis=0).sum(axis=0) / np.delete(total, part, axis=0).sum(axis=0)) for part in parts]
+        [
+            np.sqrt(np.delete(missed, part, axis=0).sum(axis=0) / np.delete(total, part, axis=0).sum(axis=0))
+            for part in parts
+        ]
     )
     return np.sqrt((blocks - 1) / blocks * np.sum((without - without.mean(axis=0)) ** 2, axis=0))

@@ -33,8 +33,8 @@ class Case:
     parameters: Path
 
 
-def load_case(folder: Path) -> Case:
-    """Read a case folder.
+def load_case(folder: Path, structure_needed: bool = True) -> Case:
+    """Read a case folder; ``structure_needed`` is False for a command that makes the structure.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def load_case(folder: Path) -> Case:
     structure = folder / settings.material.structure
     parameters = folder / settings.potential.parameters
     for field, path in (("material.structure", structure), ("potential.parameters", parameters)):
-        if not path.is_file():
+        if not path.is_file() and (structure_needed or path != structure):
             raise InputError(field, path, "no such file; give a path relative to the case folder")
     return Case(folder, folder.resolve().name, settings, structure, parameters)
 

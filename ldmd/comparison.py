@@ -88,15 +88,21 @@ def compare(
 
 
 def _sentence(
-    temperature: float, lattice: float, dynamics: Estimate, interval: tuple[float, float], sigmas: float, agree: bool
+    temperature: float,
+    lattice: float,
+    dynamics: Estimate,
+    interval: tuple[float, float],
+    sigmas: float,
+    agree: bool,
 ) -> str:
     """The verdict in words, with the width of its error bar: agreement within a wide one says little."""
     verdict = "agree" if agree else "disagree"
     resolution = 100.0 * Z_95 * dynamics.standard_error / dynamics.value
     low, high = interval
     text = (
-        f"Lattice dynamics and molecular dynamics {verdict} at {temperature:g} K: {lattice:.3g} W/(m K) classically "
-        f"against {dynamics.value:.3g} W/(m K) (95 % interval {low:.3g} to {high:.3g}), {abs(sigmas):.1f} standard errors "
-        f"apart. The error bar of the dynamics is \N{PLUS-MINUS SIGN}{resolution:.0f} %: smaller differences are not resolved."
+        f"Lattice dynamics and molecular dynamics {verdict} at {temperature:g} K: {lattice:.3g} W/(m K) "
+        f"classically against {dynamics.value:.3g} W/(m K) (95 % interval {low:.3g} to {high:.3g}), "
+        f"{abs(sigmas):.1f} standard errors apart. The error bar of the dynamics is "
+        f"\N{PLUS-MINUS SIGN}{resolution:.0f} %: smaller differences are not resolved."
     )
     return text if dynamics.trusted else text + " Some checks of the dynamics failed: read them before trusting this."

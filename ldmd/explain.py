@@ -132,9 +132,7 @@ def _unknown_key(location: Location, model: type[BaseModel]) -> str:
         if section is not None and section is not owner and key in section.model_fields
     ]
     noun = "key" if outer else "section"
-    nearest = difflib.get_close_matches(
-        key.lower(), owner.model_fields, n=1, cutoff=0.8 if elsewhere else 0.5
-    )
+    nearest = difflib.get_close_matches(key.lower(), owner.model_fields, n=1, cutoff=0.8 if elsewhere else 0.5)
     if nearest:
         alternative = f", or {key} in [{elsewhere[0]}]" if elsewhere else ""
         return f"no such {noun}; did you mean {nearest[0]}{alternative}?"

@@ -19,7 +19,7 @@ LARGEST_PRESSURE = 0.1
 """GPa. Within 0.3 % of the volume of a glass with a bulk modulus of some 40 GPa."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Inspection:
     """Geometry and mechanics of a structure under a potential."""
 
@@ -31,8 +31,12 @@ class Inspection:
     density: float  # g/cm^3
     largest_force: float  # eV/Angstrom
     species: tuple[str, ...]
-    coordination: np.ndarray = quantity(("species", "neighbours"), "1", "number of atoms of a species with 0, 1, 2... neighbours")
-    switching_pairs: np.ndarray = quantity(("pair", "atom_of_pair"), "1", "pairs inside a switching region of the cutoff")
+    coordination: np.ndarray = quantity(
+        ("species", "neighbours"), "1", "number of atoms of a species with 0, 1, 2... neighbours"
+    )
+    switching_pairs: np.ndarray = quantity(
+        ("pair", "atom_of_pair"), "1", "pairs inside a switching region of the cutoff"
+    )
     switching_distances: np.ndarray = quantity(("pair",), "Angstrom", "their distances")
     outer_cutoffs: np.ndarray = quantity(("pair",), "Angstrom", "the outer cutoff of each such pair")
     checks: tuple[Check, ...] = ()

@@ -64,7 +64,7 @@ def _quasi_newton(atoms: Atoms, potential: SitePotential, isotropic: bool) -> At
     """L-BFGS on positions and, scaled to the same stiffness, on the logarithm of the cell's length."""
     count, start = len(atoms), atoms.copy()
     stiffness = np.sqrt(count) * atoms.get_volume() ** (1.0 / 3.0)
-    slots = 12
+    slots = 8
 
     def structure(x: np.ndarray) -> Atoms:
         scale = np.exp(x[-1] / stiffness) if isotropic else 1.0

@@ -79,9 +79,7 @@ class Section(BaseModel):
     """Settings that cannot change, take no unknown key and convert no type."""
 
     # Defaults are validated too: one that suits no longer when another value changes must be given.
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True
-    )
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
 
 class Material(Section):
@@ -104,9 +102,7 @@ class Potential(Section):
     """What the atoms feel, in the lattice and in the dynamics alike."""
 
     kind: Kind = _option(..., "The model.")
-    parameters: RelativePath = _option(
-        ..., "Its parameter file, relative to this folder: a LAMMPS .tersoff file."
-    )
+    parameters: RelativePath = _option(..., "Its parameter file, relative to this folder: a LAMMPS .tersoff file.")
 
 
 class Lattice(Section):
@@ -155,13 +151,6 @@ class Lattice(Section):
         gt=0,
         le=50,
     )
-    memory_gb: float = _option(
-        2.0,
-        "Memory for the blocks of the triplet sum; less is slower and changes no number.",
-        "GB",
-        ge=0.1,
-        le=10000,
-    )
 
 
 class Dynamics(Section):
@@ -200,12 +189,6 @@ class Dynamics(Section):
         "ps",
         gt=0,
         le=1e4,
-    )
-    skin: float = _option(
-        0.5, "Added to the cutoffs so that neighbours need searching rarely.", "Angstrom", ge=0, le=5
-    )
-    seed: int = _option(
-        1, "Of the velocities and the thermostat; each replica derives its own from it.", ge=0, le=2**31 - 1
     )
 
     @field_validator("flux_interval_fs")
@@ -267,8 +250,7 @@ class GreenKubo(Section):
     )
     aic_factor: float = _option(
         2.0,
-        "Akaike's number of cepstral coefficients times this: 1 as published, "
-        "2 to trade a little noise for less bias.",
+        "Akaike's number of cepstral coefficients times this: 1 as published, 2 to trade a little noise for less bias.",
         ge=1,
         le=10,
     )

@@ -126,9 +126,7 @@ class Store:
         """The result for this very digest, or None; a file merely named so is not trusted."""
         return load_or_none(kind, self.path(stage, key), key)
 
-    def put(
-        self, result: object, stage: str, parts: Mapping[str, object], provenance: Mapping[str, Any]
-    ) -> str:
+    def put(self, result: object, stage: str, parts: Mapping[str, object], provenance: Mapping[str, Any]) -> str:
         """Save the result of a stage under the digest of ``parts``, which is returned.
 
         ``parts`` names everything that the result depends on: settings, structure and potential (bytes), the

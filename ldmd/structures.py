@@ -75,11 +75,19 @@ def read_structure(path: Path) -> Atoms:
     except (ValueError, KeyError, IndexError, OSError, ase.io.formats.UnknownFileTypeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError("material.structure", path, f"cannot be read ({reason}); give an extended XYZ file") from error
+    if isinstance(atoms, list):
+        raise InputError("material.structure", path, "holds several structures; give one")
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         bad = int(np.argmax(~np.isfinite(atoms.positions).all(axis=1)))
-        raise InputError("material.structure", path, f"atom {bad} has a coordinate that is not a finite number; mend the file")
+        raise InputError(
+            "material.structure",
+            path,
+            f"atom {bad} has a coordinate that is not a finite number; mend the file",
+        )
     if len(atoms) < 2 or not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
-        raise InputError("material.structure", path, "needs at least two atoms in a cell periodic in all three directions")
+        raise InputError(
+            "material.structure", path, "needs at least two atoms in a cell periodic in all three directions"
+        )
     return atoms
 
 
@@ -102,7 +110,9 @@ def require_fits(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray) 
     i, j, distance = neighbour_list("ijd", atoms, OVERLAP)
     if len(i):
         pair = f"atoms {i[0]} and {j[0]} at {distance[0]:.3f} Angstrom"
-        raise InputError("material.structure", pair, f"atoms overlap (closer than {OVERLAP} Angstrom); mend the structure")
+        raise InputError(
+            "material.structure", pair, f"atoms overlap (closer than {OVERLAP} Angstrom); mend the structure"
+        )
 
 
 def cell_heights(cell: np.ndarray) -> np.ndarray:
@@ -123,7 +133,11 @@ def minimum_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 
 def neighbour_graph(
-    atoms: Atoms, species: tuple[str, ...], switching: np.ndarray, skin: float = 0.0, slots: tuple[int, ...] = ()
+    atoms: Atoms,
+    species: tuple[str, ...],
+    switching: np.ndarray,
+    skin: float = 0.0,
+    slots: tuple[int, ...] = (),
 ) -> NeighbourGraph:
     """Edges within each pair's own outer cutoff plus a skin (Angstrom); ``slots`` are least widths of the blocks."""
     kinds = species_indices(atoms, species)
@@ -136,7 +150,9 @@ def species_indices(atoms: Atoms, species: tuple[str, ...]) -> np.ndarray:
     return np.array([species.index(symbol) for symbol in atoms.get_chemical_symbols()])
 
 
-def pairs_within(atoms: Atoms, species: tuple[str, ...], radii: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pairs_within(
+    atoms: Atoms, species: tuple[str, ...], radii: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All ordered pairs i -> j closer than their pair's radius (S, S): i, j and lattice offsets (n, 3), Angstrom."""
     here = sorted(set(atoms.get_chemical_symbols()))
     cutoffs = {(a, b): float(radii[species.index(a), species.index(b)]) for a in here for b in here}
@@ -145,7 +161,12 @@ def pairs_within(atoms: Atoms, species: tuple[str, ...], radii: np.ndarray) -> t
 
 
 def build_graph(
-    i: np.ndarray, j: np.ndarray, offsets: np.ndarray, kinds: np.ndarray, longest: float, slots: tuple[int, ...] = ()
+    i: np.ndarray,
+    j: np.ndarray,
+    offsets: np.ndarray,
+    kinds: np.ndarray,
+    longest: float,
+    slots: tuple[int, ...] = (),
 ) -> NeighbourGraph:
     """Ordered pairs (both directions of each) as a graph whose blocks have at least ``slots`` edges per atom."""
     count = len(kinds)
@@ -182,3 +203,14 @@ def _incoming(j: np.ndarray, flat: np.ndarray, count: int, least: int, none: int
     table = np.full((max(least, int(rank.max(initial=0)) + 1), count), none)
     table[rank, j[order]] = flat[order]
     return table
+
+
+def write_structure(atoms: Atoms, path: Path) -> None:
+    """Write extended XYZ with 12 decimals: the usual 8 leave forces of 1e-7 eV/Angstrom at a minimum."""
+    from ldmd.store import write_atomically
+
+    lattice = " ".join(f"{value:.12f}" for value in atoms.cell.array.ravel())
+    lines = [str(len(atoms)), f'Lattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="T T T"']
+    for symbol, position in zip(atoms.get_chemical_symbols(), atoms.get_positions(wrap=True), strict=True):
+        lines.append(f"{symbol:2s} " + " ".join(f"{value:18.12f}" for value in position))
+    write_atomically(path, ("\n".join(lines) + "\n").encode())

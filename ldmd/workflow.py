@@ -11,12 +11,11 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ldmd.case import Case, resolved
+from ldmd.case import Case
 from ldmd.digest import digest
 from ldmd.progress import progress, replica_progress
 from ldmd.settings import Settings
@@ -44,7 +43,16 @@ T = TypeVar("T")
 
 NOT_A_MINIMUM = 1e-3
 """eV/Angstrom: with larger forces the structure was not relaxed with this potential at all."""
-VERSIONS = {"modes": 1, "residuals": 1, "linewidths": 1, "conductivity": 1, "dynamics": 1, "green-kubo": 1, "anharmonicity": 1}
+STAGES = ("modes", "residuals", "linewidths", "conductivity", "dynamics", "green-kubo", "anharmonicity")
+VERSIONS = {
+    "modes": 1,
+    "residuals": 1,
+    "linewidths": 1,
+    "conductivity": 1,
+    "dynamics": 1,
+    "green-kubo": 1,
+    "anharmonicity": 1,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,9 +172,49 @@ class Runner:
     store: Store
     provenance: Mapping[str, Any]
 
-    def stage(self, name: str, kind: type[T], inputs: Mapping[str, object], compute: Callable[[], T]) -> T:
+    def parts(self, stage: str) -> dict[str, Any]:
+        """Everything the result of a stage depends on; its digest names the result."""
+        settings = self.problem.settings
+        inputs: dict[str, Any] = {}
+        if stage in ("linewidths", "conductivity"):
+            lattice = settings.lattice
+            inputs = {
+                "temperatures": settings.lattice_temperatures,
+                "statistics": lattice.statistics,
+                "broadening": lattice.broadening,
+                "width": lattice.width,
+            }
+            if stage == "conductivity":
+                inputs["allen_feldman_broadening"] = lattice.allen_feldman_broadening
+        if stage in ("green-kubo", "anharmonicity"):
+            inputs = {"dynamics": [digest(parts) for parts in self.replica_parts]}
+        if stage == "green-kubo":
+            inputs["settings"] = settings.green_kubo.model_dump(mode="json")
+        if stage == "anharmonicity":
+            inputs["configurations"] = settings.anharmonicity.configurations
+            inputs["seed"] = settings.dynamics.seed
+        return {"version": VERSIONS[stage], "system": self.problem.system, **inputs}
+
+    @functools.cached_property
+    def replica_parts(self) -> list[dict[str, Any]]:
+        """The same for every replica of the dynamics."""
+        plans = [_replica_settings(self.problem.settings, i) for i in range(self.problem.settings.dynamics.replicas)]
+        return [{**self.parts("dynamics"), **dataclasses.asdict(plan)} for plan in plans]
+
+    def explain(self, stage: str) -> str:
+        """One line: is the result there, and if not, what changed since the last one."""
+        if stage == "dynamics":
+            there = sum(self.store.path(stage, digest(parts)).is_file() for parts in self.replica_parts)
+            return f"{stage}: {there} of {len(self.replica_parts)} replicas stored"
+        parts = self.parts(stage)
+        if self.store.path(stage, digest(parts)).is_file():
+            return f"{stage}: stored"
+        changed = self.store.changed(stage, parts)
+        return f"{stage}: to be computed ({'never was' if changed is None else 'changed: ' + ', '.join(changed)})"
+
+    def stage(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
         """The stored result of a stage, or a new one that is then stored."""
-        parts = {"version": VERSIONS[name], "system": self.problem.system, **inputs}
+        parts = self.parts(name)
         known = self.store.get(kind, name, digest(parts))
         if known is not None:
             return known
@@ -183,29 +231,22 @@ class Runner:
         from ldmd.lattice.modes import Modes, normal_modes, velocity_matrices
 
         problem, settings = self.problem, self.problem.settings.lattice
-        temperatures = problem.settings.lattice_temperatures
-        atoms, masses = problem.atoms, problem.atoms.get_masses()
-        modes = self.stage("modes", Modes, {}, lambda: normal_modes(problem.second, masses))
+        atoms, temperatures = problem.atoms, problem.settings.lattice_temperatures
         broadening = broadening_named(settings.broadening, settings.width)
-        inputs = {
-            "temperatures": temperatures, "statistics": settings.statistics,
-            "broadening": broadening.name, "width": broadening.width,
-        }  # fmt: skip
 
         def compute_linewidths() -> Linewidths:
             with progress("linewidths", 1.0) as advance:
-                return linewidths(
-                    problem.third, modes, temperatures, settings.statistics, broadening, _absolute(advance)
-                )
+                report = _absolute(advance)
+                return linewidths(problem.third, modes, temperatures, settings.statistics, broadening, report)
 
         def compute_conductivity() -> Conductivity:
             velocities = velocity_matrices(problem.second, modes, atoms.positions, atoms.cell.array)
             return conductivity(modes, velocities, widths, atoms.get_volume(), settings.allen_feldman_broadening)
 
-        widths = self.stage("linewidths", Linewidths, inputs, compute_linewidths)
-        inputs = {**inputs, "allen_feldman_broadening": settings.allen_feldman_broadening}
-        kappa = self.stage("conductivity", Conductivity, inputs, compute_conductivity)
-        rules = self.stage("residuals", Residuals, {}, lambda: residuals(problem.second, problem.third))
+        modes = self.stage("modes", Modes, lambda: normal_modes(problem.second, atoms.get_masses()))
+        rules = self.stage("residuals", Residuals, lambda: residuals(problem.second, problem.third))
+        widths = self.stage("linewidths", Linewidths, compute_linewidths)
+        kappa = self.stage("conductivity", Conductivity, compute_conductivity)
         return Lattice(rules, modes, widths, kappa)
 
     def dynamics(self) -> tuple[Trajectory, ...]:
@@ -213,29 +254,24 @@ class Runner:
         from ldmd.dynamics.replicas import run_replicas
         from ldmd.dynamics.trajectory import Trajectory
 
-        settings = self.problem.settings.dynamics
-        plans = [_replica_settings(self.problem.settings, index) for index in range(settings.replicas)]
-        parts = [
-            {"version": VERSIONS["dynamics"], "system": self.problem.system, **dataclasses.asdict(plan)} for plan in plans
-        ]
-        keys = [digest(part) for part in parts]
+        problem = self.problem
+        keys = [digest(parts) for parts in self.replica_parts]
         found = {index: self.store.get(Trajectory, "dynamics", key) for index, key in enumerate(keys)}
         missing = [index for index, trajectory in found.items() if trajectory is None]
+        plans = [_replica_settings(problem.settings, index) for index in missing]
+        checkpoints = [self.store.folder / "dynamics" / f"{keys[index][:16]}.checkpoint.npz" for index in missing]
+
+        def keep(position: int, trajectory: Trajectory) -> None:
+            index = missing[position]
+            self.store.put(trajectory, "dynamics", self.replica_parts[index], self.provenance)
+            found[index] = trajectory
+            checkpoints[position].unlink(missing_ok=True)
+
         if missing:
-            checkpoints = [self.store.folder / "dynamics" / f"{keys[index][:16]}.checkpoint.npz" for index in missing]
-
-            def keep(position: int, trajectory: Trajectory) -> None:
-                index = missing[position]
-                self.store.put(trajectory, "dynamics", parts[index], self.provenance)
-                found[index] = trajectory
-                checkpoints[position].unlink(missing_ok=True)
-
-            total = plans[0].equilibration + plans[0].samples
-            with replica_progress("molecular dynamics", float(total), len(missing)) as report:
-                run_replicas(
-                    self.problem.atoms, self.problem.potential, [plans[i] for i in missing], checkpoints,
-                    [keys[i] for i in missing], report, keep,
-                )  # fmt: skip
+            total = float(plans[0].equilibration + plans[0].samples)
+            wanted = [keys[index] for index in missing]
+            with replica_progress("molecular dynamics", total, len(missing)) as report:
+                run_replicas(problem.atoms, problem.potential, plans, checkpoints, wanted, report, keep)
         return tuple(trajectory for trajectory in found.values() if trajectory is not None)
 
     def green_kubo(self, trajectories: tuple[Trajectory, ...]) -> GreenKuboResult:
@@ -248,23 +284,16 @@ class Runner:
         series = from_replicas([t.flux for t in trajectories], first.sampling_interval, temperature, first.volume)
         factors = tuple(sorted({1.0, settings.aic_factor}))
         return self.stage(
-            "green-kubo", GreenKuboResult,
-            {"flux": series.flux, "temperature": temperature, **settings.model_dump(mode="json")},
+            "green-kubo",
+            GreenKuboResult,
             lambda: green_kubo(series, cutoff_thz=settings.cutoff_thz, factors=factors),
-        )  # fmt: skip
+        )
 
     def anharmonicity(self, modes: Modes, trajectories: tuple[Trajectory, ...]) -> Anharmonicity:
         """sigma^A from the frames of the dynamics and from harmonic samples of both statistics."""
         from ldmd.anharmonicity import Anharmonicity
 
-        settings = self.problem.settings
-        frames = np.concatenate([t.frame_positions for t in trajectories])
-        return self.stage(
-            "anharmonicity", Anharmonicity,
-            {"frames": frames, "configurations": settings.anharmonicity.configurations,
-             "temperature": settings.dynamics.temperature, "seed": settings.dynamics.seed},
-            lambda: _anharmonicity(self.problem, modes, trajectories),
-        )  # fmt: skip
+        return self.stage("anharmonicity", Anharmonicity, lambda: _anharmonicity(self.problem, modes, trajectories))
 
 
 def _absolute(advance: Callable[[float], None]) -> Callable[[int, int], None]:
@@ -305,7 +334,10 @@ def _anharmonicity(problem: Problem, modes: Modes, trajectories: tuple[Trajector
     positions = np.concatenate([t.frame_positions for t in trajectories])
     forces = np.concatenate([t.frame_forces for t in trajectories])
     samples = {
-        "molecular dynamics": (displacements_from(atoms.positions, positions, atoms.cell.array, modes.masses), forces)
+        "molecular dynamics": (
+            displacements_from(atoms.positions, positions, atoms.cell.array, modes.masses),
+            forces,
+        )
     }
     generator = np.random.default_rng(problem.settings.dynamics.seed)
     with progress("anharmonicity", 2.0 * count) as advance:
@@ -315,7 +347,7 @@ def _anharmonicity(problem: Problem, modes: Modes, trajectories: tuple[Trajector
             for index, displacement in enumerate(displacements):
                 moved = atoms.copy()
                 moved.positions += displacement
-                drawn[index] = evaluate(moved, problem.potential, slots=12).forces
+                drawn[index] = evaluate(moved, problem.potential, slots=8).forces
                 advance(1.0)
             samples[name] = (displacements, drawn)
     scores = {name: score(*pair, problem.second, symbols) for name, pair in samples.items()}
@@ -353,19 +385,23 @@ def _lattice_checks(lattice: Lattice) -> tuple[Check, ...]:
 
     rules = dataclasses.asdict(lattice.residuals)
     return (
-        Check("imaginary modes", float(len(lattice.modes.imaginary)), "<=", 0.0, "modes", "not a minimum: relax further"),
+        Check(
+            "imaginary modes",
+            float(len(lattice.modes.imaginary)),
+            "<=",
+            0.0,
+            "modes",
+            "not a minimum: relax further",
+        ),
         *(
-            Check(f"{name.replace('_', '-order ')} residual", value, "<=", 1e-9, "relative", "wrong force constants")
+            Check(
+                f"{name.replace('_', '-order ')} residual",
+                value,
+                "<=",
+                1e-9,
+                "relative",
+                "wrong force constants",
+            )
             for name, value in rules.items()
         ),
     )
-
-
-def settings_echo(problem: Problem) -> dict[str, Any]:
-    """The resolved settings, for the report and for ``ldmd check``."""
-    return resolved(problem.settings)
-
-
-def default_report_folder(case: Case, quick: bool) -> Path:
-    """``reports/<name>`` under the working folder; a quick run never overwrites the report of a full one."""
-    return Path("reports") / (f"{case.name}-quick" if quick else case.name)

@@ -125,8 +125,8 @@ def _verlet(function: SiteEnergies, phase: Phase, model: Model, time_step: jax.A
     kick = 0.5 * time_step * FORCE_TO_ACCELERATION / model.masses[:, None]
     velocities = phase.velocities + kick * phase.forces
     positions = phase.positions + time_step * velocities
-    forces, *derivatives = _evaluate(function, positions, model)
-    return Phase(positions, velocities + kick * forces, forces), tuple(derivatives)
+    forces, energies, edges, gradients = _evaluate(function, positions, model)
+    return Phase(positions, velocities + kick * forces, forces), (energies, edges, gradients)
 
 
 def _rescale(velocities: jax.Array, masses: jax.Array, thermostat: Thermostat, index: jax.Array) -> jax.Array:
@@ -161,7 +161,10 @@ def _run(
             0, stride, lambda _, s: _verlet(function, s[0], model, time_step), (state, derivatives)
         )
         velocities = jax.lax.cond(
-            thermostat.memory < 1.0, lambda v: _rescale(v, model.masses, thermostat, index), lambda v: v, state.velocities
+            thermostat.memory < 1.0,
+            lambda v: _rescale(v, model.masses, thermostat, index),
+            lambda v: v,
+            state.velocities,
         )
         state = dataclasses.replace(state, velocities=velocities)
         near = nearest_approach(state.positions, velocities, stride * time_step, model.watch)
@@ -173,7 +176,7 @@ def _run(
         for shape in (lambda b: b.centres.shape, lambda b: b.offsets.shape, lambda b: b.offsets.shape)
     )
     far = jnp.full(model.watch.i.shape, jnp.inf)
-    carry, record = jax.lax.scan(sample, (phase, nothing, far, 0.0), start + jnp.arange(samples))
+    carry, record = jax.lax.scan(sample, (phase, nothing, far, jnp.zeros(())), start + jnp.arange(samples))
     return carry[0], record, carry[2], carry[3]
 
 
@@ -185,7 +188,7 @@ def _record(state: Phase, derivatives: Derivatives, model: Model) -> Samples:
         kinetic,
         jnp.sum(jnp.concatenate(energies)),
         kinetic_energy(state.velocities, model.masses),
-        -sum(jnp.sum(e * g) for e, g in zip(edges, gradients, strict=True)),
+        -jnp.sum(jnp.stack([jnp.sum(e * g) for e, g in zip(edges, gradients, strict=True)])),
     )
 
 
@@ -219,10 +222,14 @@ class Engine:
     def phase(self, positions: np.ndarray, velocities: np.ndarray) -> Phase:
         """The phase point with its forces; lists the pairs around these positions."""
         self._relist(positions)
-        forces, *_ = jax.jit(_evaluate, static_argnums=0)(self.potential.site_energies, jnp.asarray(positions), self.model)
+        forces, *_ = jax.jit(_evaluate, static_argnums=0)(
+            self.potential.site_energies, jnp.asarray(positions), self.model
+        )
         return Phase(jnp.asarray(positions), jnp.asarray(velocities), forces)
 
-    def advance(self, phase: Phase, samples: int, start: int, thermostat: Thermostat = CONSTANT_ENERGY) -> tuple[Phase, Samples]:
+    def advance(
+        self, phase: Phase, samples: int, start: int, thermostat: Thermostat = CONSTANT_ENERGY
+    ) -> tuple[Phase, Samples]:
         """``samples`` further samples; repeats the run with more pairs, or in halves, until it is valid."""
         moved = float(jnp.sqrt(jnp.max(jnp.sum((phase.positions - self.pairs.reference) ** 2, axis=1))))
         if moved > 0.4 * WIDE:

@@ -79,7 +79,10 @@ class PairList:
 
     def remembering(self, earlier: PairList) -> PairList:
         """Keep active what an earlier list had learned, while the pair is still near (``REMEMBER``)."""
-        near = np.linalg.norm(self.reference[self.j] + self.offsets - self.reference[self.i], axis=1) < self.cutoffs + REMEMBER
+        near = (
+            np.linalg.norm(self.reference[self.j] + self.offsets - self.reference[self.i], axis=1)
+            < self.cutoffs + REMEMBER
+        )
         learned = np.isin(self._keys(), earlier._keys()[earlier.active])
         return dataclasses.replace(self, active=self.active | (learned & near))
 

@@ -160,7 +160,9 @@ def _trajectory(atoms: Atoms, settings: ReplicaSettings, state: _Progress) -> Tr
 
 def _save(engine: Engine, state: _Progress, checkpoint: Path, key: str) -> None:
     """Phase, pair list (its order decides round-off) and all samples so far, in one file written atomically."""
-    pairs = {name: getattr(engine.pairs, name) for name in ("reference", "i", "j", "offsets", "cutoffs", "active", "kinds")}
+    pairs = {
+        name: getattr(engine.pairs, name) for name in ("reference", "i", "j", "offsets", "cutoffs", "active", "kinds")
+    }
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -194,4 +196,3 @@ def _resume(engine: Engine, checkpoint: Path, key: str) -> _Progress | None:
     phase = Phase(*(jnp.asarray(data[name]) for name in ("positions", "velocities", "forces")))
     blocks = np.split(data["records"], np.cumsum(data["lengths"])[:-1]) if len(data["lengths"]) else []
     return _Progress(phase, int(data["done"]), data["equilibrium"].tolist(), blocks, list(data["frames"]))
-

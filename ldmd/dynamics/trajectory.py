@@ -13,7 +13,7 @@ DRIFT_LIMIT = 2e-4
 """eV/atom per 100 ps: 0.8 % of the thermal energy 3 k_B T at 300 K."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Trajectory:
     """One replica of microcanonical dynamics."""
 
@@ -59,8 +59,29 @@ def dynamics_checks(trajectories: tuple[Trajectory, ...], target: float) -> tupl
     heating = max(abs(t.energy_drift) * t.duration / 100.0 for t in trajectories) / (3.0 * BOLTZMANN)
     momentum = max(t.largest_momentum for t in trajectories)
     return (
-        Check("energy drift", drift, "<=", DRIFT_LIMIT, "eV/atom per 100 ps", "shorten the time step, or look for pairs at the cutoff"),
-        Check("bound on the error of kappa from the drift", heating / mean, "<=", 0.02, "relative", "shorten the time step"),
+        Check(
+            "energy drift",
+            drift,
+            "<=",
+            DRIFT_LIMIT,
+            "eV/atom per 100 ps",
+            "shorten the time step, or look for pairs at the cutoff",
+        ),
+        Check(
+            "bound on the error of kappa from the drift",
+            heating / mean,
+            "<=",
+            0.02,
+            "relative",
+            "shorten the time step",
+        ),
         Check("mean temperature off target", abs(mean - target), "<=", 0.03 * target, "K", "equilibrate longer"),
-        Check("total momentum", momentum, "<=", 1e-6, "amu Angstrom/ps", "round-off only: report this as a defect"),
+        Check(
+            "total momentum",
+            momentum,
+            "<=",
+            1e-6,
+            "amu Angstrom/ps",
+            "round-off only: report this as a defect",
+        ),
     )

@@ -8,6 +8,7 @@ Jacobian-vector products of the gradient give every site's Hessian, 3M(3M+1)/2 n
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -60,7 +61,9 @@ def _site_third_derivatives(function: SiteEnergies, edges: jax.Array, parameters
     first, second = np.triu_indices(len(tangents))
 
     def contracted(pair: tuple[jax.Array, jax.Array]) -> jax.Array:
-        inner = lambda e: jax.jvp(gradient, (e,), (tangents[pair[0]],))[1]  # noqa: E731
+        def inner(at: jax.Array) -> jax.Array:
+            return jax.jvp(gradient, (at,), (tangents[pair[0]],))[1]
+
         return _flatten(jax.jvp(inner, (edges,), (tangents[pair[1]],))[1])
 
     columns = jax.lax.map(contracted, (jnp.asarray(first), jnp.asarray(second)))
@@ -69,7 +72,7 @@ def _site_third_derivatives(function: SiteEnergies, edges: jax.Array, parameters
     return columns[position]
 
 
-def _site_gradient(function: SiteEnergies, parameters: Parameters):  # noqa: ANN202
+def _site_gradient(function: SiteEnergies, parameters: Parameters) -> Callable[[jax.Array], jax.Array]:
     return jax.grad(lambda edges: jnp.sum(function(edges, parameters)))
 
 

@@ -78,7 +78,10 @@ class SiteThirdOrder:
         rows, columns, sources, signs = [], [], [], []
         offset = 0
         for group in self.groups:
-            ends = [(_coordinates(group.others), 1.0), (_coordinates(np.broadcast_to(group.centres[:, None], group.others.shape)), -1.0)]
+            ends = [
+                (_coordinates(group.others), 1.0),
+                (_coordinates(np.broadcast_to(group.centres[:, None], group.others.shape)), -1.0),
+            ]
             width = ends[0][0].shape[1]
             source = offset + np.arange(group.tensors.shape[0] * width * width).reshape(-1, width, width)
             for left, left_sign in ends:
@@ -93,7 +96,10 @@ class SiteThirdOrder:
         shape = (len(unique), offset)
         assembly = sp.csr_array((np.concatenate(signs), (where, np.concatenate(sources))), shape=shape)
         indptr = np.searchsorted(unique // self.size, np.arange(self.size + 1))
-        pattern = sp.csr_array((np.ones(len(unique)), (unique % self.size).astype(np.int32), indptr.astype(np.int32)), shape=(self.size,) * 2)
+        pattern = sp.csr_array(
+            (np.ones(len(unique)), (unique % self.size).astype(np.int32), indptr.astype(np.int32)),
+            shape=(self.size,) * 2,
+        )
         return pattern, assembly
 
 
@@ -109,7 +115,9 @@ class SparseThirdOrder:
 
     def __post_init__(self) -> None:
         if self.indices.shape != (3, self.values.size) or (self.values.size and self.indices.max() >= self.size):
-            raise InputError("third-order force constants", self.indices.shape, f"indices must be (3, n) below {self.size}")
+            raise InputError(
+                "third-order force constants", self.indices.shape, f"indices must be (3, n) below {self.size}"
+            )
 
     def along(self, direction: np.ndarray) -> sp.csr_array:
         """Sum over the third index (see ``ThirdOrder.along``)."""

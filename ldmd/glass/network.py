@@ -94,9 +94,7 @@ def pairing(bonds: ArrayLike, nodes: int) -> NDArray[np.int32]:
     coordination = np.bincount(ends, minlength=nodes)
     if len(coordination) != nodes or np.any(coordination != 4):
         wrong = int(np.argmax(coordination != 4))
-        raise InputError(
-            "bonds", f"node {wrong} has {coordination[wrong]} of them", "give every node four bonds"
-        )
+        raise InputError("bonds", f"node {wrong} has {coordination[wrong]} of them", "give every node four bonds")
     half_bond = np.empty(4 * nodes, dtype=np.int32)
     half_bond[np.argsort(ends, kind="stable")] = np.arange(4 * nodes, dtype=np.int32)
     partner = np.empty(4 * nodes, dtype=np.int32)
@@ -275,9 +273,7 @@ def continuous_random_network(
         For an impossible number of nodes or trials.
     """
     if trials < 1:
-        raise InputError(
-            "trials", trials, "try at least one bond switch; 100000 make a good glass of 216 nodes"
-        )
+        raise InputError("trials", trials, "try at least one bond switch; 100000 make a good glass of 216 nodes")
     generator = np.random.default_rng(seed)
     start = randomised(diamond_network(nodes), generator)
     return annealed(start, trials, generator, progress)

@@ -50,15 +50,11 @@ class CepstralEstimate:
     factor: float
     number_of_coefficients: int  # P = K + 1, the zeroth included
     aic_minimum: int  # K*, Akaike's own choice of the last coefficient kept
-    coefficients: np.ndarray = quantity(
-        ("coefficient",), "1", "cepstral coefficients C_n of the log spectrum"
-    )
+    coefficients: np.ndarray = quantity(("coefficient",), "1", "cepstral coefficients C_n of the log spectrum")
     fit: np.ndarray = quantity(
         ("frequency",), "(eV Angstrom/ps)^2 ps", "filtered spectrum on the frequencies of the spectrum"
     )
-    cumulative: np.ndarray = quantity(
-        ("coefficient",), "W/(m K)", "conductivity with 1, 2, 3... coefficients"
-    )
+    cumulative: np.ndarray = quantity(("coefficient",), "W/(m K)", "conductivity with 1, 2, 3... coefficients")
     cumulative_error: np.ndarray = quantity(("coefficient",), "W/(m K)", "its standard error")
     checks: tuple[Check, ...] = ()
 

@@ -50,18 +50,14 @@ class GreenKuboResult:
     half_width: float  # THz, of the structure at zero frequency; inf if there is none
     plateau_start: float  # ps
     aic_minimum: int
-    raw_frequencies: np.ndarray = quantity(
-        ("raw_frequency",), "THz", "frequency, full range, averaged for display"
-    )
+    raw_frequencies: np.ndarray = quantity(("raw_frequency",), "THz", "frequency, full range, averaged for display")
     raw_density: np.ndarray = quantity(
         ("raw_frequency",), "(eV Angstrom/ps)^2 ps", "periodogram at full resolution, averaged for display"
     )
     frequencies: np.ndarray = quantity(("frequency",), "THz", "frequency below the cutoff")
     density: np.ndarray = quantity(("frequency",), "(eV Angstrom/ps)^2 ps", "spectrum that was analysed")
     factors: np.ndarray = quantity(("factor",), "1", "multiplier of Akaike's number of coefficients")
-    fit: np.ndarray = quantity(
-        ("factor", "frequency"), "(eV Angstrom/ps)^2 ps", "cepstral fit of the spectrum"
-    )
+    fit: np.ndarray = quantity(("factor", "frequency"), "(eV Angstrom/ps)^2 ps", "cepstral fit of the spectrum")
     kappa: np.ndarray = quantity(("factor",), "W/(m K)", "cepstral conductivity")
     kappa_error: np.ndarray = quantity(("factor",), "W/(m K)", "its standard error")
     kappa_interval_95: np.ndarray = quantity(("factor", "bound"), "W/(m K)", "its 95 % interval, log-normal")
@@ -72,9 +68,7 @@ class GreenKuboResult:
     scan_cutoffs: np.ndarray = quantity(("scan",), "THz", "cutoffs of the scan")
     scan_kappa: np.ndarray = quantity(("factor", "scan"), "W/(m K)", "conductivity at each cutoff")
     scan_kappa_error: np.ndarray = quantity(("factor", "scan"), "W/(m K)", "its standard error")
-    axis_kappa: np.ndarray = quantity(
-        ("factor", "axis"), "W/(m K)", "each axis alone; NaN if replicas are too few"
-    )
+    axis_kappa: np.ndarray = quantity(("factor", "axis"), "W/(m K)", "each axis alone; NaN if replicas are too few")
     axis_kappa_error: np.ndarray = quantity(("factor", "axis"), "W/(m K)", "its standard error")
     time: np.ndarray = quantity(("time",), "ps", "upper limit of the running integral")
     running_kappa: np.ndarray = quantity(("time",), "W/(m K)", "running integral of the autocorrelation")

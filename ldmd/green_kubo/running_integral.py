@@ -52,9 +52,7 @@ class RunningIntegral:
     times: np.ndarray = quantity(("time",), "ps", "upper limit of the integral")
     conductivity: np.ndarray = quantity(("time",), "W/(m K)", "running integral")
     standard_error: np.ndarray = quantity(("time",), "W/(m K)", "standard error from blocks")
-    correlation: np.ndarray = quantity(
-        ("time",), "1", "autocorrelation of the energy flux over its mean square"
-    )
+    correlation: np.ndarray = quantity(("time",), "1", "autocorrelation of the energy flux over its mean square")
     samples: int
     plateau_start: float  # ps
     estimate: Estimate  # W/(m K)
@@ -88,9 +86,7 @@ def autocorrelation(flux: np.ndarray, lags: int) -> np.ndarray:
     return np.asarray(result / (components * np.arange(steps, steps - lags, -1)))
 
 
-def running_integral(
-    series: FluxSeries, longest_time: float | None = None, points: int = 800
-) -> RunningIntegral:
+def running_integral(series: FluxSeries, longest_time: float | None = None, points: int = 800) -> RunningIntegral:
     """Running integral of the flux autocorrelation, its error, and its plateau.
 
     Parameters
@@ -194,9 +190,7 @@ def _reduce(transport: np.ndarray) -> np.ndarray:
 def _jackknife(left_out: np.ndarray) -> np.ndarray:
     """Standard error from leave-one-out values along the first axis (of a mean: the usual one)."""
     count = len(left_out)
-    return np.asarray(
-        math.sqrt((count - 1.0) / count) * np.sqrt(((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
-    )
+    return np.asarray(math.sqrt((count - 1.0) / count) * np.sqrt(((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0)))
 
 
 def _plateau(windows: np.ndarray, samples: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, float]:
@@ -214,15 +208,11 @@ def _plateau(windows: np.ndarray, samples: np.ndarray, starts: np.ndarray) -> tu
     return best, smallest
 
 
-def _checks(
-    series: FluxSeries, value: float, scale: float, deviation: float, samples: int
-) -> tuple[Check, ...]:
+def _checks(series: FluxSeries, value: float, scale: float, deviation: float, samples: int) -> tuple[Check, ...]:
     """Is there a plateau, are there blocks enough, is the mean flux what equilibrium allows?"""
     mean_square = float((series.flux[:, 0, :].mean(axis=0) ** 2).sum())
     density = 2.0 * max(value, 0.0) / scale
-    probability = (
-        float(stats.chi2.sf(series.duration * mean_square / density, series.components)) if density else 0.0
-    )
+    probability = float(stats.chi2.sf(series.duration * mean_square / density, series.components)) if density else 0.0
     return (
         Check(
             "running integral has a plateau",

@@ -96,9 +96,7 @@ class FluxSeries:
         return dataclasses.replace(self, flux=self.flux[:, :, index :: self.axes], axes=1)
 
 
-def from_replicas(
-    fluxes: Sequence[np.ndarray], timestep: float, temperature: float, volume: float
-) -> FluxSeries:
+def from_replicas(fluxes: Sequence[np.ndarray], timestep: float, temperature: float, volume: float) -> FluxSeries:
     """Stack independent trajectories of the same system as equivalent components of one series.
 
     Parameters
@@ -160,9 +158,7 @@ def read_table(
         If the file is absent or not a table of numbers, a column is missing, a number is NaN, or rows are too
         few.
     """
-    wanted = [
-        [f"{entry}[{i}]" for i in (1, 2, 3)] if isinstance(entry, str) else list(entry) for entry in columns
-    ]
+    wanted = [[f"{entry}[{i}]" for i in (1, 2, 3)] if isinstance(entry, str) else list(entry) for entry in columns]
     if not wanted or any(len(names) != len(wanted[0]) for names in wanted):
         raise InputError("columns", list(columns), "give every current the same number of components")
     try:

@@ -43,9 +43,7 @@ class Spectrum:
     """
 
     frequencies: np.ndarray = quantity(("frequency",), "THz", "ordinary frequency")
-    density: np.ndarray = quantity(
-        ("frequency",), "(eV Angstrom/ps)^2 ps", "two-sided power spectral density"
-    )
+    density: np.ndarray = quantity(("frequency",), "(eV Angstrom/ps)^2 ps", "two-sided power spectral density")
     degrees_of_freedom: int  # nu: components, less the eliminated currents
     series_length: int  # N
     timestep: float  # ps, after resampling
@@ -85,9 +83,7 @@ def resample(series: FluxSeries, skip: int) -> FluxSeries:
     steps = series.steps // skip // 2 * 2
     if steps < FEWEST_STEPS:
         cutoff = series.nyquist / skip
-        raise InputError(
-            "cutoff", f"{cutoff:.4g} THz", f"raise it: only {steps} samples of the flux are left"
-        )
+        raise InputError("cutoff", f"{cutoff:.4g} THz", f"raise it: only {steps} samples of the flux are left")
     blocks = series.flux[: steps * skip].reshape(steps, skip, series.currents, series.components)
     return dataclasses.replace(series, flux=blocks.mean(axis=1), timestep=series.timestep * skip)
 
@@ -164,9 +160,7 @@ def _reduced_density(series: FluxSeries) -> tuple[np.ndarray, int]:
     return series.timestep / series.steps * power / freedom, freedom
 
 
-def display_spectrum(
-    series: FluxSeries, points: int = 600, power: float = 0.999
-) -> tuple[np.ndarray, np.ndarray]:
+def display_spectrum(series: FluxSeries, points: int = 600, power: float = 0.999) -> tuple[np.ndarray, np.ndarray]:
     """Spectrum of the energy flux at full resolution, averaged over neighbouring bins for plotting.
 
     Reaches from zero to 1.25 times the frequency below which the fraction ``power`` of the mean square lies.

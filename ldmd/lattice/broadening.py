@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -84,9 +85,7 @@ class Triangular:
         return np.maximum(0.0, 1.0 - np.abs(detuning) / self.width) / self.width
 
 
-KERNELS: dict[str, type[Gaussian] | type[Lorentzian] | type[Triangular]] = {
-    kind.name: kind for kind in (Gaussian, Lorentzian, Triangular)
-}
+KERNELS: dict[str, Callable[[float], Broadening]] = {kind.name: kind for kind in (Gaussian, Lorentzian, Triangular)}
 
 
 def broadening_named(name: str, width: float) -> Broadening:

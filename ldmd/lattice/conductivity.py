@@ -21,17 +21,25 @@ from ldmd.units import CONDUCTIVITY
 AXES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Conductivity:
     """Conductivity tensors and the per-mode contributions to the isotropic average (trace/3)."""
 
     temperatures: np.ndarray = quantity(("temperature",), "K", "temperatures")
     statistics: tuple[str, ...]
-    qhgk: np.ndarray = quantity(("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "quasi-harmonic Green-Kubo tensor")
-    intraband: np.ndarray = quantity(("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "its intraband (RTA) part")
-    allen_feldman: np.ndarray = quantity(("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "Allen-Feldman tensor")
+    qhgk: np.ndarray = quantity(
+        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "quasi-harmonic Green-Kubo tensor"
+    )
+    intraband: np.ndarray = quantity(
+        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "its intraband (RTA) part"
+    )
+    allen_feldman: np.ndarray = quantity(
+        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "Allen-Feldman tensor"
+    )
     allen_feldman_broadening: float
-    per_mode: np.ndarray = quantity(("temperature", "statistics", "mode"), "W/(m K)", "QHGK contribution of each mode, trace/3")
+    per_mode: np.ndarray = quantity(
+        ("temperature", "statistics", "mode"), "W/(m K)", "QHGK contribution of each mode, trace/3"
+    )
     diffusivity: np.ndarray = quantity(("mode",), "Angstrom^2/ps", "Allen-Feldman mode diffusivity")
 
     def isotropic(self, temperature: float, statistics: str) -> float:
@@ -50,7 +58,12 @@ class ModeConductivity:
 
 
 def quasi_harmonic_green_kubo(
-    modes: Modes, velocities: np.ndarray, gamma: np.ndarray, statistics: Statistics, temperature: float, volume: float
+    modes: Modes,
+    velocities: np.ndarray,
+    gamma: np.ndarray,
+    statistics: Statistics,
+    temperature: float,
+    volume: float,
 ) -> ModeConductivity:
     """QHGK for velocity matrices (3, 3N, 3N) in Angstrom/ps, linewidths (3N,) HWHM in rad/ps, volume in Angstrom^3."""
     index = np.flatnonzero(modes.vibrating)
@@ -72,7 +85,12 @@ def quasi_harmonic_green_kubo(
 
 
 def _pair_weights(
-    modes: Modes, gamma: np.ndarray, statistics: Statistics, temperature: float, rows: np.ndarray, columns: np.ndarray
+    modes: Modes,
+    gamma: np.ndarray,
+    statistics: Statistics,
+    temperature: float,
+    rows: np.ndarray,
+    columns: np.ndarray,
 ) -> np.ndarray:
     """c_mn tau_mn in eV ps/K for blocks of modes."""
     first, second = modes.frequencies[rows, None], modes.frequencies[None, columns]
@@ -82,7 +100,7 @@ def _pair_weights(
 
 
 def mode_diffusivity(modes: Modes, velocities: np.ndarray, broadening: float) -> np.ndarray:
-    """Allen-Feldman diffusivity D_m (3N,) in Angstrom^2/ps, each mode given the linewidth ``broadening`` (HWHM, rad/ps)."""
+    """Allen-Feldman diffusivity D_m (3N,) in Angstrom^2/ps; ``broadening`` is every mode's linewidth (HWHM, rad/ps)."""
     index = np.flatnonzero(modes.vibrating)
     result = np.zeros(len(modes.frequencies))
     for rows in np.array_split(index, max(1, len(index) // 256)):

@@ -36,7 +36,7 @@ PARTNERS_PER_BLOCK = 32
 """Modes n per matrix product: wider blocks are faster per flop but waste more of their window of l."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Linewidths:
     """Linewidths (HWHM) of all modes, at every temperature and for every statistics asked for."""
 
@@ -53,6 +53,8 @@ class _Table:
 
     frequencies: np.ndarray
     displacements: np.ndarray
+    panels: tuple[np.ndarray, ...]
+    """The displacements in contiguous panels of ``PARTNERS_PER_BLOCK`` modes: one panel stays in the cache."""
     occupations: np.ndarray
     vacuum: np.ndarray
     broadening: Broadening
@@ -72,19 +74,54 @@ def linewidths(
     ``progress`` is called with pairs of modes done and in all. The sums are added in a fixed order: the result does
     not depend on the number of threads.
     """
+    table = _table(modes, temperatures, statistics, broadening)
+    sums = _all_triplets(third, table, progress, threads or os.cpu_count() or 1)
+    gamma = np.zeros((len(modes.frequencies), sums.shape[1]))
+    gamma[modes.vibrating] = np.pi * HBAR / 16.0 * FORCE_TO_ACCELERATION**3 * sums
+    shape = (len(temperatures), len(statistics), len(modes.frequencies))
+    values = np.ascontiguousarray(gamma.T).reshape(shape)
+    return Linewidths(
+        temperatures=np.asarray(temperatures, dtype=float),
+        statistics=tuple(statistics),
+        gamma=values,
+        kernel=broadening.name,
+        width=broadening.width,
+    )
+
+
+def pair_count(modes: Modes, broadening: Broadening) -> int:
+    """Number of pairs m <= n that have any mode l near w_m + w_n: what the triplet sum costs is proportional to it."""
+    table = _table(modes, (300.0,), ("classical",), broadening)
+    return sum(len(_partners(table, m)) for m in range(len(table.frequencies)))
+
+
+def probe(
+    third: ThirdOrder,
+    modes: Modes,
+    temperatures: Sequence[float],
+    statistics: Sequence[str],
+    broadening: Broadening,
+    count: int,
+) -> int:
+    """Do the work of ``count`` modes spread over the spectrum, for a timing; returns the number of pairs visited."""
+    table = _table(modes, temperatures, statistics, broadening)
+    chosen = np.linspace(0, 0.4 * len(table.frequencies), count).astype(int)
+    with threadpool_limits(limits=1):
+        for m in chosen:
+            _task(third, table, range(m, m + 1))
+    return sum(len(_partners(table, m)) for m in chosen)
+
+
+def _table(modes: Modes, temperatures: Sequence[float], statistics: Sequence[str], broadening: Broadening) -> _Table:
     mask = modes.vibrating
     frequencies = modes.frequencies[mask]
     kinds = [statistics_named(name) for name in statistics]
     columns = [kind.occupation(frequencies, temperature) for temperature in temperatures for kind in kinds]
     vacuum = np.array([kind.vacuum for _ in temperatures for kind in kinds])
     displacements = np.ascontiguousarray(modes.displacements[:, mask])
-    table = _Table(frequencies, displacements, np.array(columns).T.copy(), vacuum, broadening)
-    sums = _all_triplets(third, table, progress, threads or os.cpu_count() or 1)
-    gamma = np.zeros((len(modes.frequencies), sums.shape[1]))
-    gamma[mask] = np.pi * HBAR / 16.0 * FORCE_TO_ACCELERATION**3 * sums
-    shape = (len(temperatures), len(statistics), len(modes.frequencies))
-    values = np.ascontiguousarray(gamma.T).reshape(shape)
-    return Linewidths(np.asarray(temperatures, float), tuple(statistics), values, broadening.name, broadening.width)
+    edges = range(0, len(frequencies), PARTNERS_PER_BLOCK)
+    panels = tuple(np.ascontiguousarray(displacements[:, start : start + PARTNERS_PER_BLOCK]) for start in edges)
+    return _Table(frequencies, displacements, panels, np.array(columns).T.copy(), vacuum, broadening)
 
 
 def _all_triplets(
@@ -113,31 +150,35 @@ def _partners(table: _Table, m: int) -> range:
 
 
 def _task(third: ThirdOrder, table: _Table, modes: range) -> np.ndarray:
+    """Sums of all triplets whose lowest mode is among ``modes``."""
     sums = np.zeros_like(table.occupations)
     for m in modes:
         partners = _partners(table, m)
-        if partners:
-            matrix = third.along(table.displacements[:, m])
-            _pairs_with(m, partners, matrix @ table.displacements[:, partners.start : partners.stop], table, sums)
+        if not partners:
+            continue
+        matrix = third.along(table.displacements[:, m])
+        for panel in range(partners.start // PARTNERS_PER_BLOCK, -(-partners.stop // PARTNERS_PER_BLOCK)):
+            _pairs_with(m, panel, matrix @ table.panels[panel], table, sums)
     return sums
 
 
-def _pairs_with(m: int, partners: range, contracted: np.ndarray, table: _Table, sums: np.ndarray) -> None:
-    """Add all triplets of mode m with its partners; ``contracted`` is Phi3 . u_m . u_n for them, (3N, n)."""
+def _pairs_with(m: int, panel: int, contracted: np.ndarray, table: _Table, sums: np.ndarray) -> None:
+    """Add all triplets of mode m with the modes n >= m of a panel; ``contracted`` is Phi3 . u_m . u_n, (3N, n)."""
     frequencies, occupations, reach = table.frequencies, table.occupations, table.broadening.reach
-    for start in range(partners.start, partners.stop, PARTNERS_PER_BLOCK):
-        n = slice(start, min(start + PARTNERS_PER_BLOCK, partners.stop))
-        pair = frequencies[m] + frequencies[n]
-        low, high = np.searchsorted(frequencies, (pair[0] - reach, pair[-1] + reach))
-        if low == high:
-            continue
-        window = slice(int(low), int(high))
-        phi = contracted[:, n.start - partners.start : n.stop - partners.start].T @ table.displacements[:, window]
-        detuning = pair[:, None] - frequencies[window]
-        weight = phi**2 * table.broadening(detuning) / (frequencies[m] * frequencies[n, None] * frequencies[window])
-        if n.start == m:
-            weight[0] *= 0.5
-        rows, columns = weight.sum(axis=1), weight.sum(axis=0)
-        sums[m] += 2.0 * (rows @ occupations[n] - columns @ occupations[window])
-        sums[n] += 2.0 * (rows[:, None] * occupations[m] - weight @ occupations[window])
-        sums[window] += 2.0 * (columns[:, None] * (table.vacuum + occupations[m]) + weight.T @ occupations[n])
+    n = slice(panel * PARTNERS_PER_BLOCK, panel * PARTNERS_PER_BLOCK + contracted.shape[1])
+    pair = frequencies[m] + frequencies[n]
+    low, high = np.searchsorted(frequencies, (pair[0] - reach, pair[-1] + reach))
+    if low == high:
+        return
+    window = slice(int(low), int(high))
+    phi = contracted.T @ table.displacements[:, window]
+    weight = phi**2 * table.broadening(pair[:, None] - frequencies[window])
+    weight *= 2.0 / (frequencies[m] * frequencies[n, None] * frequencies[window])
+    if n.start <= m:
+        weight[: m - n.start] = 0.0
+        if m < n.stop:
+            weight[m - n.start] *= 0.5
+    rows, columns = weight.sum(axis=1), weight.sum(axis=0)
+    sums[m] += rows @ occupations[n] - columns @ occupations[window]
+    sums[n] += rows[:, None] * occupations[m] - weight @ occupations[window]
+    sums[window] += columns[:, None] * (table.vacuum + occupations[m]) + weight.T @ occupations[n]

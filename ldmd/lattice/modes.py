@@ -54,7 +54,13 @@ def normal_modes(second: SecondOrder, masses: np.ndarray) -> Modes:
     frequencies = np.sign(squares) * np.sqrt(np.abs(squares))
     amplitudes = np.sum(vectors.reshape(-1, 3, len(squares)) ** 2, axis=1)
     participation = 1.0 / (len(masses) * np.sum(amplitudes**2, axis=0))
-    return Modes(frequencies, vectors, participation, rigid_translations(vectors, masses), np.asarray(masses, dtype=float))
+    return Modes(
+        frequencies,
+        vectors,
+        participation,
+        rigid_translations(vectors, masses),
+        np.asarray(masses, dtype=float),
+    )
 
 
 def rigid_translations(vectors: np.ndarray, masses: np.ndarray) -> np.ndarray:
@@ -88,9 +94,7 @@ def velocity_matrices(second: SecondOrder, modes: Modes, positions: np.ndarray, 
     return velocities
 
 
-def density_of_states(
-    modes: Modes, grid: np.ndarray, width: float, weights: np.ndarray | None = None
-) -> np.ndarray:
+def density_of_states(modes: Modes, grid: np.ndarray, width: float, weights: np.ndarray | None = None) -> np.ndarray:
     """Vibrational density of states on a grid of rad/ps, ps/rad, by Gaussians of standard deviation ``width``.
 
     Integrates to 1 over all vibrating modes with unit weights; ``weights`` (3N,) select e.g. one species' share.

@@ -93,7 +93,12 @@ def assemble_forces(gradients: Blocks, graph: NeighbourGraph) -> jax.Array:
 
 
 def heat_flux(
-    energies: Blocks, edges: Blocks, gradients: Blocks, velocities: jax.Array, masses: jax.Array, graph: NeighbourGraph
+    energies: Blocks,
+    edges: Blocks,
+    gradients: Blocks,
+    velocities: jax.Array,
+    masses: jax.Array,
+    graph: NeighbourGraph,
 ) -> tuple[jax.Array, jax.Array]:
     """Potential (virial) and kinetic (convective) parts of the heat flux, each (3,), eV Angstrom/ps."""
     columns = velocities.T
@@ -113,5 +118,7 @@ def energies_forces_virial(
     """Site energies (N,) eV, forces (N, 3) eV/Angstrom, virial (3, 3) eV with W^ab = -sum r^a g^b."""
     edges = edge_vectors(positions, graph)
     energies, gradients = edge_gradients(function, edges, parameters)
-    virial = -sum(jnp.einsum("amn,bmn->ab", e, g) for e, g in zip(edges, gradients, strict=True))
+    virial = jnp.zeros((3, 3))
+    for vectors, slopes in zip(edges, gradients, strict=True):
+        virial = virial - jnp.einsum("amn,bmn->ab", vectors, slopes)
     return jnp.concatenate(energies)[graph.order], assemble_forces(gradients, graph), virial

@@ -27,7 +27,22 @@ from ldmd.errors import InputError
 from ldmd.potentials.base import SiteEnergies
 from ldmd.structures import SiteBlock
 
-COLUMNS = ("m", "gamma", "lambda3", "c", "d", "costheta0", "n", "beta", "lambda2", "B", "R", "D", "lambda1", "A")
+COLUMNS = (
+    "m",
+    "gamma",
+    "lambda3",
+    "c",
+    "d",
+    "costheta0",
+    "n",
+    "beta",
+    "lambda2",
+    "B",
+    "R",
+    "D",
+    "lambda1",
+    "A",
+)
 ENTRY = 3 + len(COLUMNS)
 SINE_SERIES = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11))
 
@@ -96,18 +111,24 @@ class Tersoff:
         def triplet(values: np.ndarray) -> jax.Array:
             return jnp.asarray(_gather_triplets(values, centre, other))
 
-        lambda3 = self._column("lambda3")
         return TersoffParameters(
-            *(pair(name) for name in ("A", "B", "lambda1", "lambda2", "n", "beta", "R", "D")),
+            A=pair("A"),
+            B=pair("B"),
+            lambda1=pair("lambda1"),
+            lambda2=pair("lambda2"),
+            n=pair("n"),
+            beta=pair("beta"),
+            R=pair("R"),
+            D=pair("D"),
             triplet_R=triplet(self._column("R")),
             triplet_D=triplet(self._column("D")),
             gamma=triplet(self._column("gamma")),
             c2=triplet(self._column("c") ** 2),
             d2=triplet(self._column("d") ** 2),
             costheta0=triplet(self._column("costheta0")),
-            lambda3=triplet(lambda3),
+            lambda3=triplet(self._column("lambda3")),
             m=triplet(self._column("m")),
-            radial=bool(np.any(lambda3 != 0.0)),
+            radial=bool(np.any(self._column("lambda3") != 0.0)),
         )
 
     def _column(self, name: str) -> np.ndarray:
@@ -182,9 +203,17 @@ def read_tersoff(path: Path) -> Tersoff:
     """
     if not path.is_file():
         raise InputError("potential.parameters", path, "no such file; give a LAMMPS .tersoff file of the case folder")
-    words = [w for line in path.read_text(encoding="utf-8", errors="replace").splitlines() for w in line.split("#")[0].split()]
+    words = [
+        w
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+        for w in line.split("#")[0].split()
+    ]
     if not words or len(words) % ENTRY:
-        raise InputError("potential.parameters", path, f"{len(words)} words; each entry has {ENTRY} (3 symbols, 14 numbers)")
+        raise InputError(
+            "potential.parameters",
+            path,
+            f"{len(words)} words; each entry has {ENTRY} (3 symbols, 14 numbers)",
+        )
     entries: dict[tuple[str, str, str], np.ndarray] = {}
     for start in range(0, len(words), ENTRY):
         key = (words[start], words[start + 1], words[start + 2])

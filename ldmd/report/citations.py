@@ -134,9 +134,7 @@ _WORKS = (
     Work(
         "barbalinardo2020",
         ("Barbalinardo, G.", "Chen, Z.", "Lundgren, N. W.", "Donadio, D."),
-        "Efficient anharmonic lattice dynamics calculations of thermal transport in crystalline and "
-        "disordered "
-        "solids",
+        "Efficient anharmonic lattice dynamics calculations of thermal transport in crystalline and disordered solids",
         "Journal of Applied Physics",
         "128",
         "135104",

@@ -62,9 +62,7 @@ def verdict_strip(comparison: Comparison) -> Figure:
             "quantity",
             ("lattice classical", "lattice bose-einstein", "dynamics", "dynamics lower", "dynamics upper"),
         ),
-        column(
-            f"conductivity [{UNIT}]", (classical.value, quantum.value, comparison.dynamics.value, low, high)
-        ),
+        column(f"conductivity [{UNIT}]", (classical.value, quantum.value, comparison.dynamics.value, low, high)),
     )
     return Figure("verdict", "The two values", caption, description, svg, columns)
 
@@ -101,9 +99,7 @@ def waterfall(comparison: Comparison) -> Figure:
     entries = complete_ledger(comparison)
     start, end = comparison.lattice_quantum, comparison.dynamics
     levels = start.value + np.concatenate([[0.0], np.cumsum([entry.value for entry in entries])])
-    description = (
-        "Waterfall from the lattice value with Bose-Einstein statistics to the molecular-dynamics value."
-    )
+    description = "Waterfall from the lattice value with Bose-Einstein statistics to the molecular-dynamics value."
     with canvas(3.1) as (figure, (axes,)):
         names, ticks = _draw_waterfall(axes, comparison, entries, levels)
         axes.set_xticks(ticks, [textwrap.fill(name, 15) for name in names])
@@ -145,10 +141,7 @@ def _draw_waterfall(
         _step(axes, place, float(before), float(after), entry, places)
         names.append(entry.name)
         ticks.append(place)
-        if (
-            abs(after - classical.value) <= LEDGER_ROUNDING * abs(classical.value)
-            and entry is not entries[-1]
-        ):
+        if abs(after - classical.value) <= LEDGER_ROUNDING * abs(classical.value) and entry is not entries[-1]:
             axes.plot([place + 0.31, place + 1.31], [after, after], color=style.GREY, lw=0.7)
             place += 1.0
             _total(axes, place, classical.value, classical.standard_error, style.CLASSICAL, places)
@@ -204,9 +197,7 @@ def anharmonicity_bars(result: Anharmonicity) -> Figure:
                 color=style.INK,
                 lw=1.0,
             )
-        axes.set_xticks(
-            np.arange(len(result.groups)), ["all atoms" if g == "all" else g for g in result.groups]
-        )
+        axes.set_xticks(np.arange(len(result.groups)), ["all atoms" if g == "all" else g for g in result.groups])
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("anharmonicity score σᴬ (1)")
         axes.set_ylim(0.0, 1.05 * float(np.nanmax(result.sigma + result.standard_error)))

@@ -84,6 +84,4 @@ class ReportContents:
         lattice = (*self.comparison.lattice_classical.checks, *self.comparison.lattice_quantum.checks)
         yield from (("lattice", check) for check in lattice)
         yield from (("Green-Kubo", check) for check in self.comparison.dynamics.checks)
-        yield from (
-            ("comparison", check) for check in (*self.comparison.difference.checks, *self.comparison.checks)
-        )
+        yield from (("comparison", check) for check in (*self.comparison.difference.checks, *self.comparison.checks))

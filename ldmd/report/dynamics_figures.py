@@ -32,8 +32,7 @@ def flux_spectrum(result: GreenKuboResult) -> Figure:
     """
     scale = float(result.kappa[0] / result.fit[0, 0])
     description = (
-        "Power spectrum of the heat flux, the cutoff, and the cepstral fits whose zero-frequency value is "
-        "the result."
+        "Power spectrum of the heat flux, the cutoff, and the cepstral fits whose zero-frequency value is the result."
     )
     with canvas(4.6, 2) as (figure, (upper, lower)):
         upper.plot(result.raw_frequencies, scale * result.raw_density, color=style.GREY, lw=0.8)
@@ -59,9 +58,7 @@ def flux_spectrum(result: GreenKuboResult) -> Figure:
             for factor, fit in zip(result.factors, result.fit, strict=True)
         ),
     )
-    return Figure(
-        "spectrum", "Spectrum of the heat flux", _spectrum_caption(result), description, svg, columns
-    )
+    return Figure("spectrum", "Spectrum of the heat flux", _spectrum_caption(result), description, svg, columns)
 
 
 def _mark_cutoff(axes: Axes, cutoff: float, text: str) -> None:
@@ -79,9 +76,7 @@ def _mark_cutoff(axes: Axes, cutoff: float, text: str) -> None:
 
 
 def _draw_fits(axes: Axes, result: GreenKuboResult, scale: float) -> None:
-    axes.scatter(
-        result.frequencies, scale * result.density, s=4, lw=0, color=style.GREY, alpha=0.5, rasterized=True
-    )
+    axes.scatter(result.frequencies, scale * result.density, s=4, lw=0, color=style.GREY, alpha=0.5, rasterized=True)
     for row, (dash, color, marker) in zip(range(len(result.factors)), FACTOR_LOOKS, strict=False):
         value, error = float(result.kappa[row]), float(result.kappa_error[row])
         label = f"factor {result.factors[row]:g}: {with_error(value, error)} {UNIT}"
@@ -131,11 +126,7 @@ def cutoff_scan(result: GreenKuboResult) -> Figure:
         axes.axvline(result.cutoff, color=style.INK, lw=0.9, ls=":")
         axes.set_xscale("log")
         _mark_cutoff(axes, result.cutoff, "f*")
-        ticks = [
-            tick
-            for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-            if cutoffs.min() <= tick <= cutoffs.max()
-        ]
+        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if cutoffs.min() <= tick <= cutoffs.max()]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.set_ylim(0.0, 1.25 * float(np.nanmax(result.scan_kappa + result.scan_kappa_error)))
@@ -143,16 +134,13 @@ def cutoff_scan(result: GreenKuboResult) -> Figure:
         axes.set_ylabel(f"conductivity ({UNIT})")
         axes.legend(loc="lower right", ncols=2)
         svg = to_svg(figure, "cutoff", description)
-    return Figure(
-        "cutoff", "Does the cutoff matter?", _scan_caption(result), description, svg, tuple(columns)
-    )
+    return Figure("cutoff", "Does the cutoff matter?", _scan_caption(result), description, svg, tuple(columns))
 
 
 def _scan_caption(result: GreenKuboResult) -> str:
     near = (result.scan_cutoffs > result.cutoff / 2.01) & (result.scan_cutoffs < 2.01 * result.cutoff)
     ranges = [
-        f"{number(float(values[near].min()))} to {number(float(values[near].max()))} {UNIT} with factor "
-        f"{factor:g}"
+        f"{number(float(values[near].min()))} to {number(float(values[near].max()))} {UNIT} with factor {factor:g}"
         for factor, values in zip(result.factors, result.scan_kappa, strict=True)
         if near.any()
     ]
@@ -174,8 +162,7 @@ def running(result: GreenKuboResult) -> Figure:
     times, curve = result.time[shown], result.running_kappa[shown]
     error, correlation = result.running_kappa_error[shown], result.correlation[shown]
     description = (
-        "Running integral of the autocorrelation of the heat flux with its error band; the autocorrelation "
-        "below."
+        "Running integral of the autocorrelation of the heat flux with its error band; the autocorrelation below."
     )
     with canvas(4.1, 2, sharex=True, height_ratios=(1.6, 1.0)) as (figure, (upper, lower)):
         upper.axvspan(result.plateau_start, 2.0 * result.plateau_start, color=style.PALE, alpha=0.5, lw=0)
@@ -203,14 +190,10 @@ def running(result: GreenKuboResult) -> Figure:
         column(f"standard error [{UNIT}]", result.running_kappa_error),
         column("autocorrelation [1]", result.correlation),
     )
-    return Figure(
-        "running", "The Green–Kubo integral itself", _running_caption(result), description, svg, columns
-    )
+    return Figure("running", "The Green–Kubo integral itself", _running_caption(result), description, svg, columns)
 
 
-def _window(
-    curve: np.ndarray, error: np.ndarray, times: np.ndarray, result: GreenKuboResult
-) -> tuple[float, float]:
+def _window(curve: np.ndarray, error: np.ndarray, times: np.ndarray, result: GreenKuboResult) -> tuple[float, float]:
     """Limits that show the plateau: vibrations of the first picosecond may swing far beyond and are cut."""
     late = times >= min(result.plateau_start, 0.5 * float(times[-1]))
     low, high = float((curve - error)[late].min()), float((curve + error)[late].max())
@@ -250,9 +233,7 @@ def axes_values(result: GreenKuboResult) -> Figure | None:
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"conductivity ({UNIT})")
         svg = to_svg(figure, "axes", description)
-    listed = ", ".join(
-        f"{n} {with_error(float(v), float(e))}" for n, v, e in zip(names, values, errors, strict=True)
-    )
+    listed = ", ".join(f"{n} {with_error(float(v), float(e))}" for n, v, e in zip(names, values, errors, strict=True))
     caption = (
         f"Each Cartesian axis analysed alone, with the {count(result.replicas, 'replica')} as its "
         f"equivalent components: {listed} {UNIT}. Bars: 95 % intervals (log-normal); line and band: all "
@@ -315,9 +296,7 @@ def _conservation_caption(trajectories: tuple[Trajectory, ...]) -> str:
     worst = max((run.energy_drift for run in trajectories), key=abs)
     kelvin = np.array([run.temperature.mean() for run in trajectories])
     spread = (
-        f" (from {number(float(kelvin.min()), 4)} to {number(float(kelvin.max()), 4)} K)"
-        if len(kelvin) > 1
-        else ""
+        f" (from {number(float(kelvin.min()), 4)} to {number(float(kelvin.max()), 4)} K)" if len(kelvin) > 1 else ""
     )
     first = trajectories[0]
     return (

@@ -61,8 +61,7 @@ def density_of_states(modes: Modes, symbols: tuple[str, ...]) -> Figure:
     shares = {name: atoms[named == name].sum(axis=0) for name in dict.fromkeys(symbols)}
     curves = {name: smoothed(frequencies, total * share, grid) for name, share in shares.items()}
     description = (
-        "Vibrational density of states in total and by species; below it participation ratio against "
-        "frequency."
+        "Vibrational density of states in total and by species; below it participation ratio against frequency."
     )
     with canvas(4.3, 2, sharex=True, height_ratios=(1.5, 1.0)) as (figure, (upper, lower)):
         whole_curve = smoothed(frequencies, total, grid)
@@ -131,8 +130,7 @@ def conductivity_against_temperature(conductivity: Conductivity, comparison: Com
     kelvin = conductivity.temperatures
     columns = [column("temperature [K]", kelvin)]
     description = (
-        "Thermal conductivity against temperature by method and statistics, with the molecular-dynamics "
-        "value."
+        "Thermal conductivity against temperature by method and statistics, with the molecular-dynamics value."
     )
     with canvas(3.6) as (figure, (axes,)):
         for field, name, dash, weight in METHODS:
@@ -155,8 +153,7 @@ def conductivity_against_temperature(conductivity: Conductivity, comparison: Com
             for name in conductivity.statistics
         ]
         handles += [
-            Line2D([], [], color=style.INK, ls=dash, lw=weight, label=name)
-            for _, name, dash, weight in METHODS
+            Line2D([], [], color=style.INK, ls=dash, lw=weight, label=name) for _, name, dash, weight in METHODS
         ]
         if comparison is not None:
             handles.append(_dynamics_point(axes, comparison))
@@ -168,9 +165,7 @@ def conductivity_against_temperature(conductivity: Conductivity, comparison: Com
         figure.legend(handles=handles, loc="outside upper left", ncols=3, columnspacing=1.6)
         svg = to_svg(figure, "kappa-temperature", description)
     caption = _temperature_caption(conductivity, comparison is not None)
-    return Figure(
-        "kappa-temperature", "Conductivity against temperature", caption, description, svg, tuple(columns)
-    )
+    return Figure("kappa-temperature", "Conductivity against temperature", caption, description, svg, tuple(columns))
 
 
 def _dynamics_point(axes: Axes, comparison: Comparison) -> Line2D:
@@ -211,9 +206,7 @@ def _temperature_caption(conductivity: Conductivity, compared: bool) -> str:
     values = isotropic(conductivity.qhgk)
     ratio = values[:, names.index("bose-einstein")] / values[:, names.index("classical")]
     ends = [int(np.argmin(conductivity.temperatures)), int(np.argmax(conductivity.temperatures))]
-    low, high = (
-        f"{number(float(ratio[k]), 2)} at {brief(float(conductivity.temperatures[k]))} K" for k in ends
-    )
+    low, high = (f"{number(float(ratio[k]), 2)} at {brief(float(conductivity.temperatures[k]))} K" for k in ends)
     return f"{text} Bose–Einstein over classical QHGK: {low}, {high}."
 
 
@@ -263,6 +256,4 @@ def accumulation(conductivity: Conductivity, modes: Modes, temperature: float) -
         f"up to a frequency (above) and its density, smoothed by a Gaussian of {DENSITY_WIDTH} THz (below). "
         f"{sentences}. This density is not the spectrum of the heat flux."
     )
-    return Figure(
-        "accumulation", "Which vibrations carry the heat", caption, description, svg, tuple(columns)
-    )
+    return Figure("accumulation", "Which vibrations carry the heat", caption, description, svg, tuple(columns))

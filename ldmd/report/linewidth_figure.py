@@ -61,8 +61,7 @@ def linewidth_scatter(flags: FlaggedModes, kernel: str, width: float) -> Figure:
     """Linewidth (HWHM) of every mode against its frequency, the line gamma = omega, flagged modes marked."""
     shown = flags.frequency > 0.0
     description = (
-        "Linewidth, half width at half maximum, against frequency on logarithmic axes, with the line gamma "
-        "= omega."
+        "Linewidth, half width at half maximum, against frequency on logarithmic axes, with the line gamma = omega."
     )
     with canvas(3.7) as (figure, (axes,)):
         for name, gamma in flags.gamma.items():
@@ -125,9 +124,7 @@ def _draw_flags(axes: Axes, flags: FlaggedModes) -> None:
 
 def _linewidth_frame(axes: Axes, flags: FlaggedModes) -> list[Line2D]:
     """Axes, ticks and the line gamma = omega; returns the entries of the legend."""
-    ends = np.array(
-        [0.8 * float(flags.frequency[flags.frequency > 0.0].min()), 1.25 * float(flags.frequency.max())]
-    )
+    ends = np.array([0.8 * float(flags.frequency[flags.frequency > 0.0].min()), 1.25 * float(flags.frequency.max())])
     axes.plot(ends, ends * THZ, color=style.GREY, lw=1.0, ls="--")
     axes.set_xscale("log")
     axes.set_yscale("log")

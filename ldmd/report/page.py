@@ -242,8 +242,7 @@ def _structure(contents: ReportContents) -> Section:
     return Section(
         "structure",
         "The structure",
-        "Both methods start from this arrangement of atoms; where it is flawed, nothing computed from it "
-        "means much.",
+        "Both methods start from this arrangement of atoms; where it is flawed, nothing computed from it means much.",
         tuple(blocks),
     )
 

@@ -56,9 +56,7 @@ def pair_distances(inspection: Inspection) -> Figure:
         axes[len(names) // 2].set_ylabel(f"pairs per {BIN} Å")
         axes[-1].set_xlim(float(edges[0]), reach)
         svg = to_svg(figure, "distances", description)
-    return Figure(
-        "distances", "Distances between atoms", _caption(inspection), description, svg, tuple(columns)
-    )
+    return Figure("distances", "Distances between atoms", _caption(inspection), description, svg, tuple(columns))
 
 
 def _kinds(left: np.ndarray, right: np.ndarray, species: tuple[str, ...]) -> np.ndarray:
@@ -93,8 +91,7 @@ def _panel(
 def _caption(inspection: Inspection) -> str:
     pairs = len(inspection.switching_distances)
     text = (
-        f"Distances of all pairs of the {whole(len(inspection.symbols))} atoms at the minimum, on a "
-        "logarithmic axis. "
+        f"Distances of all pairs of the {whole(len(inspection.symbols))} atoms at the minimum, on a logarithmic axis. "
     )
     if not pairs:
         return text + "No pair lies where the potential switches off, so the force constants are smooth."

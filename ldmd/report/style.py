@@ -145,9 +145,7 @@ def to_svg(figure: Canvas, key: str, description: str) -> str:
     head, rest = text.split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
     label = _attribute(description)
-    return (
-        f'{head} role="img" aria-label="{label}" stroke-linejoin="round" stroke-linecap="butt">{rest}'.strip()
-    )
+    return f'{head} role="img" aria-label="{label}" stroke-linejoin="round" stroke-linecap="butt">{rest}'.strip()
 
 
 def _attribute(text: str) -> str:
@@ -163,9 +161,7 @@ def label_decades(axes: Axes) -> None:
     few = math.log10(top / bottom) < 2.0
     steps = decades[:: 1 + len(decades) // 7]
     ticks = [m * 10.0**k for k in steps for m in ((1, 2, 5) if few else (1,))]
-    labels = [
-        f"{tick:g}" if few or 1e-3 < tick < 1e4 else power_of_ten(round(math.log10(tick))) for tick in ticks
-    ]
+    labels = [f"{tick:g}" if few or 1e-3 < tick < 1e4 else power_of_ten(round(math.log10(tick))) for tick in ticks]
     axes.set_yticks(ticks, labels)
     axes.minorticks_off()
     axes.set_ylim(bottom, top)

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 
 CONVENTIONS = {
-    "linewidth": "half width at half maximum (HWHM) of an angular frequency, rad/ps; lifetime 1/(2 "
-    "linewidth)",
+    "linewidth": "half width at half maximum (HWHM) of an angular frequency, rad/ps; lifetime 1/(2 linewidth)",
     "frequency": "ordinary frequency in THz, not angular",
     "conductivity": "one third of the trace of the tensor, W/(m K)",
     "standard_error": "one standard deviation of the estimate",
@@ -83,9 +82,7 @@ def measured(value: Any, unit: str, **more: Any) -> dict[str, Any]:
 
 
 def _estimate(estimate: Estimate, **more: Any) -> dict[str, Any]:
-    samples = (
-        {} if math.isnan(estimate.effective_samples) else {"effective_samples": estimate.effective_samples}
-    )
+    samples = {} if math.isnan(estimate.effective_samples) else {"effective_samples": estimate.effective_samples}
     return measured(estimate.value, estimate.unit, standard_error=estimate.standard_error, **samples, **more)
 
 
@@ -178,9 +175,7 @@ def _lattice(contents: ReportContents) -> dict[str, Any] | None:
                 "temperature": measured(float(kelvin), "K"),
                 "statistics": name,
                 **{
-                    method: measured(
-                        float(isotropic(getattr(contents.conductivity, method))[t, s]), "W/(m K)"
-                    )
+                    method: measured(float(isotropic(getattr(contents.conductivity, method))[t, s]), "W/(m K)")
                     for method in ("qhgk", "intraband", "allen_feldman")
                 },
                 "qhgk_tensor": measured(contents.conductivity.qhgk[t, s], "W/(m K)"),
@@ -198,16 +193,11 @@ def _linewidths(modes: Modes, linewidths: Linewidths, temperature: float) -> dic
     return {
         "temperature": measured(flags.temperature, "K"),
         "median": {
-            name: measured(float(np.median(gamma)), "rad/ps", convention="HWHM")
-            for name, gamma in flags.gamma.items()
+            name: measured(float(np.median(gamma)), "rad/ps", convention="HWHM") for name, gamma in flags.gamma.items()
         },
         "overdamped_modes": flags.index[flags.overdamped],
-        "localised_modes": measured(
-            int(flags.localised.sum()), "1", convention=f"participation ratio < {LOCALISED}"
-        ),
-        "largest_linewidth_over_frequency": measured(
-            float(flags.damping.max()), "1", convention="HWHM / angular"
-        ),
+        "localised_modes": measured(int(flags.localised.sum()), "1", convention=f"participation ratio < {LOCALISED}"),
+        "largest_linewidth_over_frequency": measured(float(flags.damping.max()), "1", convention="HWHM / angular"),
         "kernel": linewidths.kernel,
         "kernel_width": measured(linewidths.width, "rad/ps"),
     }
@@ -254,9 +244,7 @@ def _green_kubo(contents: ReportContents) -> dict[str, Any] | None:
             factor=result.factors[-1],
             standard_error=result.axis_kappa_error[-1],
         ),
-        "cutoff": measured(
-            result.cutoff, "THz", automatic=result.cutoff_automatic, convention="ordinary frequency"
-        ),
+        "cutoff": measured(result.cutoff, "THz", automatic=result.cutoff_automatic, convention="ordinary frequency"),
         "temperature": measured(result.temperature, "K"),
         "volume": measured(result.volume, "Angstrom^3"),
         "duration": measured(result.duration, "ps", convention="of one replica"),

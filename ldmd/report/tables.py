@@ -126,9 +126,7 @@ def ledger_table(comparison: Comparison, entries: Iterable[LedgerEntry]) -> Tabl
     unit = "W/(m K)"
     start, end = comparison.lattice_quantum, comparison.dynamics
     places = decimals(end.standard_error)
-    first = LedgerLine(
-        "lattice dynamics, Bose–Einstein", start.value, start.standard_error, "Where the ledger starts."
-    )
+    first = LedgerLine("lattice dynamics, Bose–Einstein", start.value, start.standard_error, "Where the ledger starts.")
     last = LedgerLine("molecular dynamics", end.value, end.standard_error, "Where it ends.")
     rows = [_ledger_row(first, fixed(first.value, places), "strong")]
     rows += [_ledger_row(entry, signed(entry.value, places), "") for entry in entries]
@@ -169,9 +167,7 @@ def flagged_table(flags: FlaggedModes) -> Table:
     rows = []
     for k in order:
         marks = [
-            text
-            for text, flag in (("overdamped", flags.overdamped[k]), ("localised", flags.localised[k]))
-            if flag
+            text for text, flag in (("overdamped", flags.overdamped[k]), ("localised", flags.localised[k])) if flag
         ]
         gamma = [figure(float(flags.gamma[name][k])) for name in names]
         rows.append(
@@ -206,14 +202,8 @@ def conductivity_table(conductivity: Conductivity) -> Table:
         for t, kelvin in enumerate(conductivity.temperatures)
     ]
     heads = [("T, K", True)]
-    heads += [
-        (f"{title}, {statistics_name(name)}", True)
-        for _, title in methods
-        for name in conductivity.statistics
-    ]
-    return table(
-        "conductivities", "Conductivities of the lattice in W/(m K): one third of the trace.", heads, rows
-    )
+    heads += [(f"{title}, {statistics_name(name)}", True) for _, title in methods for name in conductivity.statistics]
+    return table("conductivities", "Conductivities of the lattice in W/(m K): one third of the trace.", heads, rows)
 
 
 def structure_table(inspection: Inspection) -> Table:
@@ -223,9 +213,7 @@ def structure_table(inspection: Inspection) -> Table:
     rows = []
     for place, name in enumerate(inspection.species):
         cells = [
-            figure(
-                float(inspection.coordination[place, n]), text=whole(float(inspection.coordination[place, n]))
-            )
+            figure(float(inspection.coordination[place, n]), text=whole(float(inspection.coordination[place, n])))
             for n in counts
         ]
         rows.append((words(name), *cells))
@@ -260,9 +248,7 @@ def pairs_table(inspection: Inspection) -> Table:
         rows.append(
             (
                 words(f"{inspection.symbols[i]} {i} – {inspection.symbols[j]} {j}"),
-                figure(
-                    float(inspection.switching_distances[k]), text=f"{inspection.switching_distances[k]:.4f}"
-                ),
+                figure(float(inspection.switching_distances[k]), text=f"{inspection.switching_distances[k]:.4f}"),
                 figure(float(inspection.outer_cutoffs[k]), text=f"{inspection.outer_cutoffs[k]:.4f}"),
                 figure(float(gaps[k]), text=f"{gaps[k]:.4f}"),
             )
@@ -282,10 +268,7 @@ def pairs_table(inspection: Inspection) -> Table:
 def residuals_table(residuals: Mapping[str, float]) -> Table:
     """Residuals of the sum rules of the force constants."""
     rows = [(words(name), figure(float(value), 2)) for name, value in residuals.items()]
-    caption = (
-        "Sum rules of the force constants: residual over the largest element. Rounding alone leaves about "
-        "10⁻¹³."
-    )
+    caption = "Sum rules of the force constants: residual over the largest element. Rounding alone leaves about 10⁻¹³."
     return table("residuals", caption, (("Sum rule", False), ("Relative residual", True)), rows, small=True)
 
 
@@ -315,9 +298,7 @@ def values_table(comparison: Comparison) -> Table:
             )
         )
     heads = (("Quantity", False), ("Value ± standard error", True), ("95 % interval", True), ("Unit", False))
-    return table(
-        "values", f"The compared values at {brief(comparison.temperature)} K.", heads, rows, sortable=False
-    )
+    return table("values", f"The compared values at {brief(comparison.temperature)} K.", heads, rows, sortable=False)
 
 
 def _normal(value: float, error: float) -> tuple[float, float]:

@@ -97,9 +97,7 @@ def statistics_name(name: str) -> str:
 
 def unit_text(unit: str) -> str:
     """A unit as print shows it, with a space before it; nothing for pure numbers."""
-    return (
-        "" if unit in ("", "1") else f" {unit.replace('Angstrom', 'Å').replace('^3', '³').replace('^2', '²')}"
-    )
+    return "" if unit in ("", "1") else f" {unit.replace('Angstrom', 'Å').replace('^3', '³').replace('^2', '²')}"
 
 
 def sentence(text: str) -> str:

@@ -1,0 +1,152 @@
+"""The command line: thin commands; everything heavy is imported inside them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Do lattice dynamics and molecular dynamics agree on a thermal conductivity, and if not, why?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+AGREE, DISAGREE, WRONG_INPUT, CRASH, INTERRUPTED = 0, 1, 2, 70, 130
+
+CaseFolder = Annotated[Path, typer.Argument(metavar="CASE", help="Folder with a case.toml.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Short statistics for a first look; nothing systematic changes.")]
+
+
+@app.command()
+def compare(
+    case: CaseFolder,
+    quick: Quick = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Folder of the report; default reports/NAME.")] = None,
+) -> None:
+    """Compute what is missing, compare the two methods, write the report; exit code 0 if they agree, 1 if not."""
+    from ldmd.commands import compare_case
+
+    contents, page = compare_case(case, quick, output, " ".join(["ldmd", *sys.argv[1:]]))
+    if as_json:
+        from ldmd.report import summary
+
+        typer.echo(json.dumps(summary(contents), indent=2, allow_nan=False))
+    else:
+        from ldmd.commands import verdict_lines
+
+        typer.echo("\n".join([*verdict_lines(contents), f"Report: {page}"]))
+    raise typer.Exit(contents.exit_code)
+
+
+@app.command()
+def check(case: CaseFolder, quick: Quick = False) -> None:
+    """Print the resolved settings, what the structure is like, and what a comparison will cost."""
+    from ldmd.commands import check_case
+
+    lines, sound = check_case(case, quick)
+    typer.echo("\n".join(lines))
+    raise typer.Exit(AGREE if sound else DISAGREE)
+
+
+@app.command()
+def new(
+    case: CaseFolder,
+    name: Annotated[str, typer.Option(help="The material.")] = "a material",
+    parameters: Annotated[str, typer.Option(help="Its LAMMPS .tersoff file, in the folder.")] = "potential.tersoff",
+) -> None:
+    """Write a commented case.toml that holds every default."""
+    from ldmd.commands import new_case
+
+    typer.echo(new_case(case, name, parameters))
+
+
+@app.command()
+def build(
+    case: CaseFolder,
+    kind: Annotated[str, typer.Option(help="network (continuous random network) or quench (of a melt).")] = "network",
+    seed: Annotated[int, typer.Option(help="Of everything random in it.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Tetrahedra: 8 m^3; 216 make 648 atoms.")] = 216,
+    trials: Annotated[int, typer.Option(help="Trial bond switches.")] = 1_000_000,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the structure that is there.")] = False,
+) -> None:
+    """Build the glass of a case with its own potential: SiO2, relaxed at zero pressure."""
+    from ldmd.commands import build_case
+
+    typer.echo("\n".join(build_case(case, kind, seed, nodes, trials, replace)))
+
+
+@app.command()
+def relax(case: CaseFolder) -> None:
+    """Relax the structure of a case with its own potential (positions, not the cell), in place."""
+    from ldmd.commands import relax_case
+
+    typer.echo("\n".join(relax_case(case)))
+
+
+@app.command()
+def why(case: CaseFolder, quick: Quick = False) -> None:
+    """For each stage: is its result there, and if not, which of its inputs changed."""
+    from ldmd.commands import explain_stages
+
+    typer.echo("\n".join(explain_stages(case, quick)))
+
+
+@app.command()
+def cite(case: CaseFolder) -> None:
+    """Print BibTeX of the works that a comparison of this case rests on."""
+    from ldmd.commands import citations_of
+
+    typer.echo(citations_of(case))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from ldmd import __version__
+
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit code 2, a defect of ours exit code 70."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    sys.argv[1:] = [word for word in arguments if word != "--debug"]
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("jax", "matplotlib", "h5py"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    sys.exit(_guarded(debug))
+
+
+def _guarded(debug: bool) -> int:
+    from ldmd.errors import InputError
+
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except InputError as error:
+        if debug:
+            raise
+        typer.echo(f"ldmd: {error}", err=True)
+        return WRONG_INPUT
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo(
+            "ldmd: stopped; finished stages and the checkpoints are kept, run the same command to go on",
+            err=True,
+        )
+        return INTERRUPTED
+    except Exception as error:
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # a mistake on the command line itself
+            error.show()
+            return WRONG_INPUT
+        if debug:
+            raise
+        typer.echo(f"ldmd: {type(error).__name__}: {error} (a defect of ldmd; --debug shows where)", err=True)
+        return CRASH
