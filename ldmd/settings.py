@@ -191,6 +191,10 @@ class Dynamics(Section):
         le=1e4,
     )
 
+    seed: int = _option(
+        1, "Of the velocities and the thermostat; each replica derives its own from it.", ge=0, le=2**31 - 1
+    )
+
     @field_validator("flux_interval_fs")
     @classmethod
     def _whole_steps(cls, interval: float, info: ValidationInfo) -> float:

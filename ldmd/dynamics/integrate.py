@@ -79,7 +79,7 @@ class Model:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Thermostat:
-    """Stochastic velocity rescaling: target temperature (K), c = exp(-sample interval/tau), random key; off if c = 1."""
+    """Stochastic velocity rescaling: target temperature (K), c = exp(-sample interval/tau), key; off if c = 1."""
 
     temperature: jax.Array
     memory: jax.Array

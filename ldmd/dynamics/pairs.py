@@ -105,7 +105,7 @@ def candidate_pairs(atoms: Atoms, species: tuple[str, ...], switching: np.ndarra
 
 
 def nearest_approach(positions: jax.Array, velocities: jax.Array, interval: jax.Array, watch: Watch) -> jax.Array:
-    """How near every watched pair gets to its cutoff within an interval (ps) of now at its present speed, (P,) Angstrom.
+    """How near every watched pair gets to its cutoff within an interval (ps) at its present speed, (P,) Angstrom.
 
     Plus infinity where there is nothing to watch.
     """

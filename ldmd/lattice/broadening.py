@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -20,7 +19,11 @@ class Broadening(Protocol):
     """A kernel of angular frequency (rad/ps) with unit integral and finite reach."""
 
     name: ClassVar[str]
-    width: float
+
+    @property
+    def width(self) -> float:
+        """The parameter of the kernel, rad/ps."""
+        ...
 
     @property
     def reach(self) -> float:
@@ -85,9 +88,6 @@ class Triangular:
         return np.maximum(0.0, 1.0 - np.abs(detuning) / self.width) / self.width
 
 
-KERNELS: dict[str, Callable[[float], Broadening]] = {kind.name: kind for kind in (Gaussian, Lorentzian, Triangular)}
-
-
 def broadening_named(name: str, width: float) -> Broadening:
     """The kernel of a name in a case file, with a width in rad/ps.
 
@@ -96,8 +96,13 @@ def broadening_named(name: str, width: float) -> Broadening:
     InputError
         For an unknown name or a width that is not positive.
     """
-    if name not in KERNELS:
-        raise InputError("lattice.broadening", name, f"choose from {', '.join(KERNELS)}")
     if not width > 0.0:
         raise InputError("lattice.width", width, "give a positive width in rad/ps")
-    return KERNELS[name](width)
+    kernels: dict[str, Broadening] = {
+        Gaussian.name: Gaussian(width),
+        Lorentzian.name: Lorentzian(width),
+        Triangular.name: Triangular(width),
+    }
+    if name not in kernels:
+        raise InputError("lattice.broadening", name, f"choose from {', '.join(kernels)}")
+    return kernels[name]
