@@ -42,6 +42,11 @@ from ldmd.units import BOLTZMANN, FORCE_TO_ACCELERATION
 Derivatives = tuple[Blocks, Blocks, Blocks]
 """Site energies, edge vectors and edge gradients of the last step."""
 
+SOLID_SKIN = 0.1
+"""Angstrom beyond the cutoff within which pairs are active from the start, where neighbours stay neighbours."""
+LIQUID_SKIN = 0.8
+"""The same where they change all the time: fewer runs repeated, more pairs evaluated."""
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -199,14 +204,17 @@ class Engine:
     gives the same numbers as never having stopped.
     """
 
-    def __init__(self, atoms: Atoms, potential: SitePotential, time_step: float, stride: int) -> None:
+    def __init__(
+        self, atoms: Atoms, potential: SitePotential, time_step: float, stride: int, skin: float = SOLID_SKIN
+    ) -> None:
+        self.skin = skin
         self.potential = potential
         self.atoms = atoms.copy()
         self.time_step = time_step
         self.stride = stride
         self.masses = jnp.asarray(atoms.get_masses())
         self.slots: tuple[int, ...] = ()
-        self.set_pairs(candidate_pairs(self.atoms, potential.species, potential.switching))
+        self.set_pairs(candidate_pairs(self.atoms, potential.species, potential.switching, skin))
 
     def set_pairs(self, pairs: PairList) -> None:
         """Use a pair list, of this engine's own making or restored from a checkpoint."""
@@ -258,7 +266,7 @@ class Engine:
 
     def _relist(self, positions: np.ndarray) -> None:
         self.atoms.positions = positions
-        fresh = candidate_pairs(self.atoms, self.potential.species, self.potential.switching)
+        fresh = candidate_pairs(self.atoms, self.potential.species, self.potential.switching, self.skin)
         self.set_pairs(fresh.remembering(self.pairs))
 
     def rescale(self, phase: Phase, factor: float) -> Phase:

@@ -22,8 +22,6 @@ from ldmd.structures import NeighbourGraph, build_graph, pairs_within, species_i
 
 WIDE = 4.0
 """Skin of the candidates, Angstrom: they are complete until some atom has moved by half of it."""
-LISTED = 0.1
-"""Pairs this near to their cutoff (Angstrom) are active from the start."""
 MARGIN = 0.05
 """How near to its cutoff an unevaluated pair may be expected at the next look, Angstrom."""
 REMEMBER = 0.6
@@ -92,8 +90,8 @@ class PairList:
         return (self.i * len(self.kinds) + self.j) * 1e7 + image
 
 
-def candidate_pairs(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray) -> PairList:
-    """Candidates within cutoff + ``WIDE``; active are those within cutoff + ``LISTED`` now."""
+def candidate_pairs(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray, skin: float) -> PairList:
+    """Candidates within cutoff + ``WIDE``; active are those within cutoff + ``skin`` (Angstrom) now."""
     outer = switching[..., 1]
     i, j, offsets = pairs_within(atoms, species, outer + WIDE)
     upper = (i < j) | ((i == j) & (offsets @ np.array([1.0, 1e-3, 1e-6]) > 0.0))
@@ -101,7 +99,7 @@ def candidate_pairs(atoms: Atoms, species: tuple[str, ...], switching: np.ndarra
     kinds = species_indices(atoms, species)
     cutoffs = outer[kinds[i], kinds[j]]
     distances = np.linalg.norm(atoms.positions[j] + offsets - atoms.positions[i], axis=1)
-    return PairList(atoms.positions.copy(), i, j, offsets, cutoffs, distances < cutoffs + LISTED, kinds)
+    return PairList(atoms.positions.copy(), i, j, offsets, cutoffs, distances < cutoffs + skin, kinds)
 
 
 def nearest_approach(positions: jax.Array, velocities: jax.Array, interval: jax.Array, watch: Watch) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 
-from ldmd.dynamics.integrate import Engine, Samples, Thermostat, maxwell_velocities
+from ldmd.dynamics.integrate import LIQUID_SKIN, SOLID_SKIN, Engine, Samples, Thermostat, maxwell_velocities
 from ldmd.potentials.base import SitePotential
 from ldmd.units import GPA
 
@@ -22,6 +22,8 @@ BULK_MODULUS = 60.0
 """GPa, the scale of the volume's response; it sets how fast the pressure relaxes, not where to."""
 PRESSURE_TIME = 1.0
 """ps"""
+SOFTENING = 1500.0
+"""K; above it neighbours are expected to change (it decides about speed only)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Ramp:
 
 NETWORK_TREATMENT = (Ramp(800.0, 800.0, 20.0), Ramp(800.0, 300.0, 20.0))
 """For a network that is a glass already: local rearrangement only, bonds stay as they are."""
-MELT_QUENCH = (Ramp(4500.0, 4500.0, 20.0), Ramp(4500.0, 300.0, 280.0))
-"""A quench far too fast for a good glass (1.5e13 K/s): what affordable melt-quenching gives."""
+MELT_QUENCH = (Ramp(4500.0, 4500.0, 10.0), Ramp(4500.0, 300.0, 90.0))
+"""A quench far too fast for a good glass (5e13 K/s): what affordable melt-quenching gives."""
 
 
 def heat_treat(
@@ -52,7 +54,9 @@ def heat_treat(
     ``progress`` is called with picoseconds done and in all. The pressure control is a weak coupling of chunk averages:
     good for preparing a structure, not an ensemble to sample from.
     """
-    engine = Engine(atoms, potential, time_step, STRIDE)
+    hottest = max(max(ramp.start, ramp.end) for ramp in ramps)
+    skin = LIQUID_SKIN if hottest > SOFTENING else SOLID_SKIN
+    engine = Engine(atoms, potential, time_step, STRIDE, skin)
     masses = atoms.get_masses()
     velocities = maxwell_velocities(masses, ramps[0].start, np.random.default_rng(seed))
     phase = engine.phase(atoms.positions, velocities)
