@@ -87,14 +87,24 @@ MISTAKES = {
         "in fs, greater than 0 and at most 10",
     ),
     "zero": ("[lattice]\nwidth = 0.0", "lattice.width", "0.0", "in rad/ps, greater than 0 and at most 50"),
-    "negative": ("[dynamics]\nskin = -0.1", "dynamics.skin", "-0.1", "in Angstrom, at least 0 and at most 5"),
-    "not a number": ("[dynamics]\nskin = nan", "dynamics.skin", "nan", "a number in Angstrom, at least 0"),
+    "negative": (
+        "[dynamics]\nequilibration_ps = -0.1",
+        "dynamics.equilibration_ps",
+        "-0.1",
+        "in ps, at least 0 and at most 100000",
+    ),
+    "not a number": (
+        "[dynamics]\nequilibration_ps = nan",
+        "dynamics.equilibration_ps",
+        "nan",
+        "a number in ps, at least 0",
+    ),
     "infinite": ("[dynamics]\nlength_ps = inf", "dynamics.length_ps", "inf", "at most 1000000"),
     "beyond any float": (
-        f"[dynamics]\nskin = 1{'0' * 400}",
-        "dynamics.skin",
+        f"[dynamics]\nequilibration_ps = 1{'0' * 400}",
+        "dynamics.equilibration_ps",
         f"1{'0' * 56}...",
-        "a number in Angstrom",
+        "a number in ps",
     ),
     "bool for a number": (
         "[dynamics]\ntemperature = true",
@@ -105,12 +115,17 @@ MISTAKES = {
     "bool for a count": ("[dynamics]\nreplicas = true", "dynamics.replicas", "true", "give a whole number"),
     "fraction for a count": ("[dynamics]\nreplicas = 2.0", "dynamics.replicas", "2.0", "give a whole number"),
     "date for a number": (
-        "[dynamics]\nskin = 2000-01-01",
-        "dynamics.skin",
+        "[dynamics]\nequilibration_ps = 2000-01-01",
+        "dynamics.equilibration_ps",
         "2000-01-01",
-        "give a number in Angstrom",
+        "give a number in ps",
     ),
-    "list for a number": ("[dynamics]\nskin = [1.0]", "dynamics.skin", "[1.0]", "give a number in Angstrom"),
+    "list for a number": (
+        "[dynamics]\nequilibration_ps = [1.0]",
+        "dynamics.equilibration_ps",
+        "[1.0]",
+        "give a number in ps",
+    ),
     "number for a list": (
         "[lattice]\ntemperatures = 300",
         "lattice.temperatures",
@@ -198,9 +213,7 @@ def refusal(text: str) -> InputError:
     """The error that a text raises, which must be one line made of its three parts."""
     with pytest.raises(InputError) as caught:
         parse_settings(text)
-    assert str(caught.value).splitlines() == [
-        f"{caught.value.field} = {caught.value.value}: {caught.value.fix}"
-    ]
+    assert str(caught.value).splitlines() == [f"{caught.value.field} = {caught.value.value}: {caught.value.fix}"]
     return caught.value
 
 
@@ -318,32 +331,24 @@ def settings_strategy() -> st.SearchStrategy[Settings]:
         length_ps=st.floats(10, 1e6),
         replicas=st.integers(1, 256),
         equilibration_ps=st.floats(0, 1e5),
-        skin=st.floats(0, 5),
         seed=st.integers(0, 2**31 - 1),
     )
     lattice = st.builds(
         Lattice,
         temperatures=st.sets(st.floats(1e-3, 5000), min_size=1).map(lambda items: tuple(sorted(items))),
-        statistics=st.sampled_from(
-            [("classical",), ("bose-einstein", "classical"), ("classical", "bose-einstein")]
-        ),
+        statistics=st.sampled_from([("classical",), ("bose-einstein", "classical"), ("classical", "bose-einstein")]),
         broadening=st.sampled_from(["gaussian", "lorentzian"]),
         width=st.floats(1e-9, 50),
         allen_feldman_broadening=st.floats(1e-9, 50),
-        memory_gb=st.floats(0.1, 10000),
     )
     printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
     return st.builds(
         Settings,
         material=st.builds(Material, name=printable, structure=printable.map(lambda name: f"a/{name}")),
-        potential=st.builds(
-            Potential, kind=st.just("tersoff"), parameters=printable.map(lambda name: f"./{name}")
-        ),
+        potential=st.builds(Potential, kind=st.just("tersoff"), parameters=printable.map(lambda name: f"./{name}")),
         lattice=lattice,
         dynamics=dynamics,
-        green_kubo=st.builds(
-            GreenKubo, cutoff_thz=st.none() | st.floats(0.1, 12), aic_factor=st.floats(1, 10)
-        ),
+        green_kubo=st.builds(GreenKubo, cutoff_thz=st.none() | st.floats(0.1, 12), aic_factor=st.floats(1, 10)),
         anharmonicity=st.builds(Anharmonicity, configurations=st.integers(2, 100000)),
         compare=st.builds(Compare, tolerance_sigma=st.floats(1e-3, 10)),
     )
@@ -374,11 +379,7 @@ def test_strides_are_the_intervals_in_steps(settings: Settings) -> None:
     interval = dynamics.frame_stride * dynamics.flux_interval_fs
     assert interval == pytest.approx(1000.0 * dynamics.frame_interval_ps, rel=1e-9)
     recorded = dynamics.samples * dynamics.flux_interval_fs / 1000.0
-    assert (
-        -1e-3 * dynamics.flux_interval_fs
-        < dynamics.length_ps - recorded
-        < 1.001e-3 * dynamics.flux_interval_fs
-    )
+    assert -1e-3 * dynamics.flux_interval_fs < dynamics.length_ps - recorded < 1.001e-3 * dynamics.flux_interval_fs
 
 
 def test_strides_of_the_defaults() -> None:
@@ -388,9 +389,7 @@ def test_strides_of_the_defaults() -> None:
 
 
 def test_the_temperature_of_the_dynamics_joins_the_lattice() -> None:
-    settings = parse_settings(
-        SMALLEST + "[lattice]\ntemperatures = [100, 500]\n[dynamics]\ntemperature = 350"
-    )
+    settings = parse_settings(SMALLEST + "[lattice]\ntemperatures = [100, 500]\n[dynamics]\ntemperature = 350")
     assert settings.lattice_temperatures == (100.0, 350.0, 500.0)
 
 
