@@ -80,9 +80,7 @@ def directions(count: int, size: int) -> np.ndarray:
 def test_sum_rules_of_the_glass() -> None:
     atoms, potential = glass(), silica_potential()
     graph = graph_of(atoms)
-    found = residuals(
-        second_order(potential, atoms.positions, graph), third_order(potential, atoms.positions, graph)
-    )
+    found = residuals(second_order(potential, atoms.positions, graph), third_order(potential, atoms.positions, graph))
     assert max(dataclasses.astuple(found)) <= 1e-12
 
 
