@@ -15,6 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
+    epilog="--debug, anywhere on the line, adds details to the log and the traceback to an error.",
     pretty_exceptions_enable=False,
 )
 
@@ -132,9 +133,7 @@ def _guarded(debug: bool) -> int:
     try:
         return int(app(standalone_mode=False) or 0)
     except InputError as error:
-        if debug:
-            raise
-        typer.echo(f"ldmd: {error}", err=True)
+        typer.echo(_traceback() if debug else f"ldmd: {error}", err=True)
         return WRONG_INPUT
     except (KeyboardInterrupt, typer.Abort):
         typer.echo(
@@ -142,11 +141,18 @@ def _guarded(debug: bool) -> int:
             err=True,
         )
         return INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the outermost frame: a crash is one line and its own exit code
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a mistake on the command line itself
             error.show()
             return WRONG_INPUT
-        if debug:
-            raise
-        typer.echo(f"ldmd: {type(error).__name__}: {error} (a defect of ldmd; --debug shows where)", err=True)
+        reason = (str(error).splitlines() or [""])[0]
+        finding = f"ldmd: {type(error).__name__}: {reason} (a defect of ldmd; --debug shows where)"
+        typer.echo(_traceback() if debug else finding, err=True)
         return CRASH
+
+
+def _traceback() -> str:
+    """Where the error of the moment came from; its last line names the error."""
+    import traceback
+
+    return traceback.format_exc().rstrip()

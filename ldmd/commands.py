@@ -19,6 +19,7 @@ from ldmd.store import Store, write_atomically
 from ldmd.workflow import STAGES, Problem, Runner, load_problem, run_comparison
 
 if TYPE_CHECKING:
+    from ldmd.force_constants.sum_rules import Residuals
     from ldmd.potentials.base import SitePotential
     from ldmd.report import ReportContents
     from ldmd.results import Check
@@ -59,7 +60,7 @@ def _contents(problem: Problem, provenance: dict[str, Any]) -> ReportContents:
         settings=resolved(problem.settings),
         provenance=provenance,
         inspection=results.inspection,
-        force_constant_residuals=dataclasses.asdict(results.residuals) if results.residuals else {},
+        force_constant_residuals=_named_residuals(results.residuals),
         modes=results.modes,
         linewidths=results.linewidths,
         conductivity=results.conductivity,
@@ -69,6 +70,12 @@ def _contents(problem: Problem, provenance: dict[str, Any]) -> ReportContents:
         comparison=results.comparison,
         citations=CITATIONS,
     )
+
+
+def _named_residuals(residuals: Residuals | None) -> dict[str, float]:
+    """Residuals under names for people: "second order, translation"."""
+    values = dataclasses.asdict(residuals) if residuals else {}
+    return {name.replace("_", " order, "): value for name, value in values.items()}
 
 
 def _provenance(problem: Problem, command: str) -> dict[str, Any]:

@@ -34,6 +34,9 @@ class Inspection:
     coordination: np.ndarray = quantity(
         ("species", "neighbours"), "1", "number of atoms of a species with 0, 1, 2... neighbours"
     )
+    switching: np.ndarray = quantity(
+        ("species", "other_species", "bound"), "Angstrom", "where the cutoff of each pair begins and ends to act"
+    )
     switching_pairs: np.ndarray = quantity(
         ("pair", "atom_of_pair"), "1", "pairs inside a switching region of the cutoff"
     )
@@ -77,6 +80,7 @@ def inspect_structure(atoms: Atoms, potential: SitePotential) -> Inspection:
         largest_force=state.largest_force,
         species=species,
         coordination=coordination,
+        switching=potential.switching[np.ix_(*[[potential.species.index(name) for name in species]] * 2)],
         switching_pairs=pairs,
         switching_distances=distances,
         outer_cutoffs=outer,

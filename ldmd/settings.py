@@ -190,7 +190,13 @@ class Dynamics(Section):
         gt=0,
         le=1e4,
     )
-
+    checkpoint_seconds: float = _option(
+        60.0,
+        "Wall time between checkpoints: the work that a kill can cost. Changes no number and counts as no change.",
+        "s",
+        ge=0,
+        le=86400,
+    )
     seed: int = _option(
         1, "Of the velocities and the thermostat; each replica derives its own from it.", ge=0, le=2**31 - 1
     )

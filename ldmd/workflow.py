@@ -7,10 +7,11 @@ change for the same inputs.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -204,13 +205,20 @@ class Runner:
     def explain(self, stage: str) -> str:
         """One line: is the result there, and if not, what changed since the last one."""
         if stage == "dynamics":
-            there = sum(self.store.path(stage, digest(parts)).is_file() for parts in self.replica_parts)
-            return f"{stage}: {there} of {len(self.replica_parts)} replicas stored"
+            return self._explain_dynamics()
         parts = self.parts(stage)
         if self.store.path(stage, digest(parts)).is_file():
             return f"{stage}: stored"
         changed = self.store.changed(stage, parts)
         return f"{stage}: to be computed ({'never was' if changed is None else 'changed: ' + ', '.join(changed)})"
+
+    def _explain_dynamics(self) -> str:
+        """Replicas differ in their seeds: what changed is what in all of them differs from the latest one."""
+        there = sum(self.store.path("dynamics", digest(parts)).is_file() for parts in self.replica_parts)
+        line = f"dynamics: {there} of {len(self.replica_parts)} replicas stored"
+        differences = [set(self.store.changed("dynamics", parts) or ()) for parts in self.replica_parts]
+        changed = sorted(set.intersection(*differences))
+        return f"{line} (changed: {', '.join(changed)})" if changed and not there else line
 
     def stage(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
         """The stored result of a stage, or a new one that is then stored."""
@@ -270,8 +278,9 @@ class Runner:
         if missing:
             total = float(plans[0].equilibration + plans[0].samples)
             wanted = [keys[index] for index in missing]
-            with replica_progress("molecular dynamics", total, len(missing)) as report:
-                run_replicas(problem.atoms, problem.potential, plans, checkpoints, wanted, report, keep)
+            pause = problem.settings.dynamics.checkpoint_seconds
+            with _stable(problem.settings), replica_progress("molecular dynamics", total, len(missing)) as report:
+                run_replicas(problem.atoms, problem.potential, plans, checkpoints, wanted, report, keep, pause)
         return tuple(trajectory for trajectory in found.values() if trajectory is not None)
 
     def green_kubo(self, trajectories: tuple[Trajectory, ...]) -> GreenKuboResult:
@@ -294,6 +303,17 @@ class Runner:
         from ldmd.anharmonicity import Anharmonicity
 
         return self.stage("anharmonicity", Anharmonicity, lambda: _anharmonicity(self.problem, modes, trajectories))
+
+
+@contextlib.contextmanager
+def _stable(settings: Settings) -> Iterator[None]:
+    """Dynamics that blow up are a matter of the time step, which is the user's to mend."""
+    from ldmd.errors import InputError
+
+    try:
+        yield
+    except FloatingPointError as error:
+        raise InputError("dynamics.time_step_fs", f"{settings.dynamics.time_step_fs:g}", str(error)) from error
 
 
 def _absolute(advance: Callable[[float], None]) -> Callable[[int, int], None]:

@@ -69,6 +69,7 @@ def inspection(cells: int = 2, sound: bool = True) -> Inspection:
         largest_force=8e-11 if sound else 4e-5,
         species=("Si", "O"),
         coordination=coordination,
+        switching=np.array([[[2.5, 2.8], [2.06, 2.37]], [[2.06, 2.37], [1.7, 2.0]]]),
         switching_pairs=oxygens[: 2 * bad].reshape(bad, 2),
         switching_distances=2.0 - 1e-3 * np.arange(bad) ** 2,
         outer_cutoffs=np.full(bad, 2.0),
@@ -88,9 +89,7 @@ def modes(cells: int, seed: int = 2) -> Modes:
     bands = np.concatenate([25.0 * random.beta(1.7, 1.9, int(0.78 * size)), random.normal(32.5, 2.1, size)])
     frequencies = np.sort(np.abs(bands[: size - 3]) + 0.9)
     vectors = np.linalg.qr(random.standard_normal((size, size)))[0]
-    ratio = np.clip(
-        0.55 - 0.012 * np.abs(frequencies - 12.0) + 0.05 * random.standard_normal(size - 3), 0.02, 0.7
-    )
+    ratio = np.clip(0.55 - 0.012 * np.abs(frequencies - 12.0) + 0.05 * random.standard_normal(size - 3), 0.02, 0.7)
     ratio[:3] = (0.08, 0.15, 0.31)
     return Modes(
         frequencies=np.concatenate([np.zeros(3), THZ * frequencies]),
@@ -110,11 +109,7 @@ def heat_capacity(frequencies: np.ndarray, kelvin: float) -> np.ndarray:
 def linewidths(of: Modes, seed: int = 3) -> Linewidths:
     """Linear in temperature, scattered, two overdamped modes at the bottom."""
     random = np.random.default_rng(seed)
-    shape = (
-        0.00035
-        * (of.frequencies / THZ + 4.0) ** 1.2
-        * np.exp(0.35 * random.standard_normal(len(of.frequencies)))
-    )
+    shape = 0.00035 * (of.frequencies / THZ + 4.0) ** 1.2 * np.exp(0.35 * random.standard_normal(len(of.frequencies)))
     shape[3:5] = (0.027, 0.024)
     shape[:3] = 0.0
     capacity = np.array([heat_capacity(of.frequencies, kelvin) for kelvin in TEMPERATURES])
@@ -125,7 +120,9 @@ def linewidths(of: Modes, seed: int = 3) -> Linewidths:
         ],
         1,
     )
-    return Linewidths(TEMPERATURES, STATISTICS, gamma, kernel="gaussian", width=0.6)
+    return Linewidths(
+        temperatures=TEMPERATURES, statistics=STATISTICS, gamma=gamma, kernel="gaussian", width=0.6
+    )
 
 
 def conductivity(of: Modes) -> Conductivity:
@@ -211,12 +208,8 @@ def comparison(lattice: Conductivity, dynamics: GreenKuboResult) -> Comparison:
         f"{classical:.3g} W/(m K) classically against {measured.value:.3g} W/(m K), {abs(sigmas):.1f} "
         f"standard errors apart. The error bar of the dynamics is ±{196 * error / measured.value:.0f} %.",
         ledger=(
-            LedgerEntry(
-                "quantum statistics", classical - quantum, 0.0, "Classical dynamics excites every mode fully."
-            ),
-            LedgerEntry(
-                "not explained", -gap, error, "Fourth order and beyond, and the error of the dynamics."
-            ),
+            LedgerEntry("quantum statistics", classical - quantum, 0.0, "Classical dynamics excites every mode fully."),
+            LedgerEntry("not explained", -gap, error, "Fourth order and beyond, and the error of the dynamics."),
         ),
         checks=(Check("difference", abs(sigmas), "<=", 2.0, "standard errors", "Read the ledger."),),
     )

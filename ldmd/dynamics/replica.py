@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import logging
 import time
 import zipfile
 from collections.abc import Callable
@@ -27,10 +28,12 @@ from ldmd.dynamics.trajectory import Trajectory
 from ldmd.potentials.base import SitePotential
 from ldmd.store import write_atomically
 
+logger = logging.getLogger(__name__)
+
 COUPLING_TIME = 0.1
 """ps, of the stochastic velocity rescaling during equilibration."""
-CHECKPOINT_INTERVAL = 60.0
-"""Seconds of work that a kill can cost."""
+CHECKPOINT_SECONDS = 60.0
+"""Wall time between checkpoints where the caller does not say: the work that a kill can cost."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +71,13 @@ def run_replica(
     checkpoint: Path,
     key: str,
     report: Callable[[int], None] | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Trajectory:
     """Run a replica, or go on with it from ``checkpoint`` if that belongs to the same ``key``.
 
-    The run advances in fixed chunks (one frame each), and a checkpoint is taken between chunks only: a run that was
-    killed and resumed gives the same numbers as one that was not. ``report`` is called with the samples done; if it
-    raises, the checkpoint is saved first.
+    The run advances in fixed chunks (one frame each), and a checkpoint is taken between chunks only, once
+    ``checkpoint_seconds`` have passed since the last: a run that was killed and resumed gives the same numbers as one
+    that was not. ``report`` is called with the samples done; if it raises, the checkpoint is saved first.
     """
     engine = Engine(atoms, potential, settings.time_step, settings.stride)
     state = _resume(engine, checkpoint, key) or _start(engine, atoms, settings)
@@ -81,7 +85,7 @@ def run_replica(
     total = settings.equilibration + settings.samples
     while state.done < total:
         _advance(engine, settings, state)
-        if time.monotonic() - saved > CHECKPOINT_INTERVAL and state.done < total:
+        if time.monotonic() - saved > checkpoint_seconds and state.done < total:
             _save(engine, state, checkpoint, key)
             saved = time.monotonic()
         try:
@@ -186,7 +190,10 @@ def _resume(engine: Engine, checkpoint: Path, key: str) -> _Progress | None:
     try:
         with np.load(checkpoint, allow_pickle=False) as file:
             data = dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        logger.warning("%s cannot be read (%s): starting from the beginning", checkpoint, error)
         return None
     if str(data.get("key")) != key:
         return None

@@ -16,7 +16,7 @@ from typing import Any
 
 from ase import Atoms
 
-from ldmd.dynamics.replica import ReplicaSettings, run_replica
+from ldmd.dynamics.replica import CHECKPOINT_SECONDS, ReplicaSettings, run_replica
 from ldmd.dynamics.trajectory import Trajectory
 from ldmd.potentials.base import SitePotential
 
@@ -39,21 +39,24 @@ def run_replicas(
     keys: Sequence[str],
     report: Report,
     finished: Finished,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> None:
     """Run replicas, at most one per core at a time; ``finished`` gets each trajectory as soon as it is there.
 
-    ``report`` gets (replica, samples done). On an interrupt all workers save their checkpoints before this returns.
+    ``report`` gets (replica, samples done). On an interrupt all workers save their checkpoints before this returns;
+    if this process is killed, they end with it, and the checkpoints of the last ``checkpoint_seconds`` are there.
     """
     context = multiprocessing.get_context("spawn")
     messages, stop = context.Queue(), context.Event()
     workers = min(len(settings), os.cpu_count() or 1)
     pool = ProcessPoolExecutor(workers, context, _prepare_worker, (messages, stop))
     with _forwarding(messages, report), pool:
-        jobs: dict[Future[Trajectory], int] = {
-            pool.submit(_run_one, index, atoms, potential, *job): index
-            for index, job in enumerate(zip(settings, checkpoints, keys, strict=True))
-        }
         try:
+            with _uninterrupted():
+                jobs: dict[Future[Trajectory], int] = {
+                    pool.submit(_run_one, index, atoms, potential, *job, checkpoint_seconds): index
+                    for index, job in enumerate(zip(settings, checkpoints, keys, strict=True))
+                }
             _collect(jobs, finished)
         except BaseException:
             stop.set()
@@ -69,22 +72,49 @@ def _collect(jobs: dict[Future[Trajectory], int], finished: Finished) -> None:
             finished(jobs[job], job.result())
 
 
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back; processes started meanwhile hold it back for good and leave it to their parent.
+
+    Ignoring it in ``_prepare_worker`` comes too late: a worker spends its first second on imports.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare_worker(messages: Any, stop: Event) -> None:
-    """The parent handles Ctrl-C; each worker computes on one thread, as its neighbours need the other cores."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Each worker ends with its parent and computes on one thread, as its neighbours need the other cores."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
     _worker.update(messages=messages, stop=stop)
 
 
+def _end_with_parent() -> None:
+    """Wait for the death of the parent and die too: nobody would collect the result, or ask an idle worker to end."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _run_one(
-    index: int, atoms: Atoms, potential: SitePotential, settings: ReplicaSettings, checkpoint: Path, key: str
+    index: int,
+    atoms: Atoms,
+    potential: SitePotential,
+    settings: ReplicaSettings,
+    checkpoint: Path,
+    key: str,
+    checkpoint_seconds: float,
 ) -> Trajectory:
     def report(done: int) -> None:
         _worker["messages"].put((index, done))
-        if _worker["stop"].is_set() or multiprocessing.parent_process() is None:
+        if _worker["stop"].is_set():
             raise Stopped
 
-    return run_replica(atoms, potential, settings, checkpoint, key, report)
+    return run_replica(atoms, potential, settings, checkpoint, key, report, checkpoint_seconds)
 
 
 @contextlib.contextmanager

@@ -195,7 +195,8 @@ def _dynamics_columns(comparison: Comparison) -> list[tuple[str, tuple[float | s
 def _temperature_caption(conductivity: Conductivity, compared: bool) -> str:
     text = (
         "One third of the trace of each tensor. QHGK: quasi-harmonic Green–Kubo with the linewidths above; "
-        "intraband: the part in which a mode exchanges heat with none but itself; Allen–Feldman: harmonic "
+        "intraband: the part in which a mode exchanges heat with none but itself, zero for the standing waves "
+        "of a single wave vector; Allen–Feldman: harmonic "
         f"modes broadened by {brief(conductivity.allen_feldman_broadening)} rad/ps (HWHM)."
     )
     if compared:

@@ -23,9 +23,8 @@ BIN = 0.02
 
 
 def pair_distances(inspection: Inspection) -> Figure:
-    """Histogram of pair distances by kind of pair; pairs in a switching region and their cutoffs stand "
-    "out."""
-    reach = max(REACH, 1.1 * float(inspection.outer_cutoffs.max(initial=0.0)))
+    """Histogram of pair distances by kind of pair, against the region where the potential switches off."""
+    reach = max(REACH, 1.1 * float(inspection.switching.max(initial=0.0)))
     first, second, distances = neighbour_list(
         "ijd", positions=inspection.positions, cell=inspection.cell, pbc=np.ones(3, dtype=bool), cutoff=reach
     )
@@ -46,8 +45,7 @@ def pair_distances(inspection: Inspection) -> Figure:
         for panel, name in zip(axes, names, strict=False):
             everything = np.histogram(distances[once][kinds == name], edges)[0]
             inside = np.histogram(inspection.switching_distances[bad == name], edges)[0]
-            cutoffs = np.unique(np.round(inspection.outer_cutoffs[bad == name], 6))
-            _panel(panel, edges, everything, inside, cutoffs, name)
+            _panel(panel, edges, everything, inside, _region(inspection, name), name)
             columns += [
                 column(f"pairs {name}", everything.astype(float)),
                 column(f"of them switching, {name}", inside.astype(float)),
@@ -69,8 +67,14 @@ def _kinds(left: np.ndarray, right: np.ndarray, species: tuple[str, ...]) -> np.
     return np.array(["–".join(pair) for pair in pairs], dtype=object)
 
 
+def _region(inspection: Inspection, name: str) -> np.ndarray:
+    """Inner and outer radius (Angstrom) of the switching region of a kind of pair."""
+    first, second = (inspection.species.index(symbol) for symbol in name.split("–"))
+    return np.asarray(inspection.switching[first, second])
+
+
 def _panel(
-    axes: Axes, edges: np.ndarray, everything: np.ndarray, inside: np.ndarray, cutoffs: np.ndarray, name: str
+    axes: Axes, edges: np.ndarray, everything: np.ndarray, inside: np.ndarray, region: np.ndarray, name: str
 ) -> None:
     axes.stairs(everything, edges, fill=True, color=style.PALE, lw=0)
     axes.stairs(everything, edges, color=style.GREY, lw=0.7)
@@ -81,24 +85,25 @@ def _panel(
     axes.set_ylim(0.6, 4.0 * max(2.0, float(everything.max(initial=0))))
     axes.minorticks_off()
     axes.text(0.01, 0.95, name, transform=axes.transAxes, va="top", fontweight="bold")
-    for cutoff in cutoffs:
-        axes.axvline(cutoff, color=style.DYNAMICS, lw=1.1, ls="--")
+    axes.axvspan(region[0], region[1], facecolor="none", edgecolor=style.DYNAMICS, lw=0, hatch="////", alpha=0.35)
+    axes.axvline(region[1], color=style.DYNAMICS, lw=1.1, ls="--")
+    if inside.sum():
         height = float(everything.max(initial=1))
-        label = f"cutoff {cutoff:g} Å, {count(int(inside.sum()), 'pair')} before it"
-        direct_label(axes, cutoff + 0.02, 1.6 * max(2.0, height), label, style.DYNAMICS, va="center")
+        label = f"cutoff {region[1]:g} Å, {count(int(inside.sum()), 'pair')} before it"
+        direct_label(axes, region[1] + 0.02, 1.6 * max(2.0, height), label, style.DYNAMICS, va="center")
 
 
 def _caption(inspection: Inspection) -> str:
     pairs = len(inspection.switching_distances)
     text = (
         f"Distances of all pairs of the {whole(len(inspection.symbols))} atoms at the minimum, on a logarithmic axis. "
+        "Hatched: where the potential switches a pair off, up to its cutoff (dashed). "
     )
     if not pairs:
-        return text + "No pair lies where the potential switches off, so the force constants are smooth."
+        return text + "No pair lies there, so the force constants are smooth."
     nearest = float(np.min(np.abs(inspection.outer_cutoffs - inspection.switching_distances)))
     return (
-        f"{text}{count(pairs, 'pair lies', 'pairs lie').capitalize()} where the potential switches off "
-        f"(filled, up to the dashed outer cutoff); the nearest is {nearest:.4f} Å from its cutoff. There "
-        "the force has a kink, and second and third derivatives depend on which side of it the atoms "
+        f"{text}{count(pairs, 'pair lies', 'pairs lie').capitalize()} there (filled); "
+        f"the nearest is {nearest:.4f} Å from its cutoff. There the force has a kink, and second and third derivatives depend on which side of it the atoms "
         "happen to stand."
     )
