@@ -65,9 +65,7 @@ def test_conductivity_scales_with_the_square_of_the_flux(seed: int, factor: floa
     scaled = dataclasses.replace(series, flux=sign * factor * series.flux)
     assert cepstral(scaled, 30.0) == pytest.approx(factor**2 * cepstral(series, 30.0), rel=1e-9)
     plain, large = running_integral(series), running_integral(scaled)
-    np.testing.assert_allclose(
-        large.conductivity, factor**2 * plain.conductivity, rtol=1e-8, atol=1e-12 * factor**2
-    )
+    np.testing.assert_allclose(large.conductivity, factor**2 * plain.conductivity, rtol=1e-8, atol=1e-12 * factor**2)
 
 
 @settings(deadline=None, max_examples=25)
@@ -103,9 +101,7 @@ def test_the_reduction_does_not_see_a_multiple_of_the_mass_flux(seed: int, gauge
 
 @settings(deadline=None, max_examples=25)
 @given(seed=seeds, scales=st.tuples(st.floats(1e-8, 1e8), st.floats(1e-8, 1e8)))
-def test_the_reduction_does_not_see_the_units_of_the_other_currents(
-    seed: int, scales: tuple[float, float]
-) -> None:
+def test_the_reduction_does_not_see_the_units_of_the_other_currents(seed: int, scales: tuple[float, float]) -> None:
     series = make(seed, currents=3)
     flux = series.flux * np.array([1.0, *scales])[:, None]
     assert cepstral(dataclasses.replace(series, flux=flux)) == pytest.approx(cepstral(series), rel=1e-10)

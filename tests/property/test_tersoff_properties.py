@@ -35,9 +35,7 @@ def cluster(seed: int) -> Atoms:
 def evaluate(atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     potential = silica_potential()
     graph = neighbour_graph(atoms, potential.species, potential.switching, slots=SLOTS)
-    found = energies_forces_virial(
-        potential.site_energies, atoms.positions, graph, graph_parameters(potential, graph)
-    )
+    found = energies_forces_virial(potential.site_energies, atoms.positions, graph, graph_parameters(potential, graph))
     return tuple(np.asarray(part) for part in found)
 
 
