@@ -80,7 +80,7 @@ def test_quantum_widths_become_classical_when_hot(seed: int, kernel: Broadening)
 @given(seeds)
 def test_widths_scale_with_the_square_of_the_third_order(seed: int) -> None:
     generator = np.random.default_rng(seed)
-    modes, (third, dense) = random_modes(3, generator), random_third(3, generator)
+    modes, (third, _) = random_modes(3, generator), random_third(3, generator)
     doubled = type(third)(third.size, third.indices, 2.0 * third.values)
     once = linewidths(third, modes, [300.0], BOTH, Gaussian(5.0), threads=1).gamma
     np.testing.assert_allclose(linewidths(doubled, modes, [300.0], BOTH, Gaussian(5.0), threads=1).gamma, 4.0 * once)
