@@ -131,7 +131,7 @@ def _guarded(debug: bool) -> int:
     from ldmd.errors import InputError
 
     try:
-        return int(app(standalone_mode=False) or 0)
+        return int(app(prog_name="ldmd", standalone_mode=False) or 0)
     except InputError as error:
         typer.echo(_traceback() if debug else f"ldmd: {error}", err=True)
         return WRONG_INPUT

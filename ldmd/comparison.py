@@ -9,6 +9,7 @@ lattice value from the dynamics is booked as statistics (quantum to classical) a
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from ldmd.results import Check, Estimate
 
@@ -55,29 +56,32 @@ def compare(
     dynamics: Estimate,
     dynamics_interval_95: tuple[float, float],
     tolerance_sigma: float,
+    lattice_error: float = 0.0,
     checks: tuple[Check, ...] = (),
 ) -> Comparison:
     """Hold the classical lattice value against the dynamics; conductivities in W/(m K).
 
-    The lattice values are exact for their cell, force constants and broadening: their standard error is 0, and the
-    dependence on the broadening is a question for the diagnosis, not part of this error bar.
+    The lattice values are exact for their minimum, force constants and broadening. ``lattice_error`` is the spread of
+    the classical value over the minima that the dynamics visits (0 where none was looked at); the quantum value gets
+    the same relative error. The dependence on the broadening is a question for the diagnosis, not part of this error.
     """
     difference = lattice_classical - dynamics.value
-    sigmas = difference / dynamics.standard_error
+    error = math.hypot(dynamics.standard_error, lattice_error)
+    sigmas = difference / error
     agree = abs(sigmas) <= tolerance_sigma
     ledger = (
         LedgerEntry("quantum statistics", lattice_classical - lattice_quantum, 0.0,
                     "lattice dynamics with classical instead of Bose-Einstein occupations, as the dynamics has them"),
-        LedgerEntry("rest, unexplained", -difference, dynamics.standard_error,
+        LedgerEntry("rest, unexplained", -difference, error,
                     "everything else: orders beyond the third, broadening, sampling error of the dynamics"),
     )  # fmt: skip
     return Comparison(
         temperature=temperature,
-        lattice_classical=Estimate(lattice_classical, 0.0, "W/(m K)"),
-        lattice_quantum=Estimate(lattice_quantum, 0.0, "W/(m K)"),
+        lattice_classical=Estimate(lattice_classical, lattice_error, "W/(m K)"),
+        lattice_quantum=Estimate(lattice_quantum, lattice_error * lattice_quantum / lattice_classical, "W/(m K)"),
         dynamics=dynamics,
         dynamics_interval_95=dynamics_interval_95,
-        difference=Estimate(difference, dynamics.standard_error, "W/(m K)"),
+        difference=Estimate(difference, error, "W/(m K)"),
         sigmas=sigmas,
         tolerance_sigma=tolerance_sigma,
         agree=agree,

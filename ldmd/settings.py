@@ -272,6 +272,13 @@ class Anharmonicity(Section):
     configurations: int = _option(
         100, "Harmonic samples per statistics; each brings three force components per atom.", ge=2, le=100000
     )
+    minima: int = _option(
+        4,
+        "Frames relaxed to their own minimum, with lattice dynamics in each: dynamics may leave the minimum that the "
+        "lattice stands on. Each costs about as much as the linewidths.",
+        ge=0,
+        le=1000,
+    )
 
 
 class Compare(Section):
@@ -314,7 +321,7 @@ class Settings(Section):
         """The same case with short statistics, for a first look: nothing systematic changes.
 
         At most 60 ps per replica after at most 5 ps of equilibration, a frame about every 1 ps, at most 40
-        harmonic samples, and of the temperatures only the lowest, the highest and that of the dynamics.
+        harmonic samples, no other minima, and of the temperatures only the lowest, the highest and that of the dynamics.
         """
         dynamics = self.dynamics
         flux_interval = dynamics.flux_interval_fs / 1000.0
@@ -330,6 +337,6 @@ class Settings(Section):
             update={
                 "lattice": self.lattice.model_copy(update={"temperatures": tuple(sorted(temperatures))}),
                 "dynamics": dynamics.model_copy(update=shorter),
-                "anharmonicity": Anharmonicity(configurations=configurations),
+                "anharmonicity": Anharmonicity(configurations=configurations, minima=0),
             }
         )

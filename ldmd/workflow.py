@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ldmd.lattice.conductivity import Conductivity
     from ldmd.lattice.linewidths import Linewidths
     from ldmd.lattice.modes import Modes
+    from ldmd.minima import Minima
     from ldmd.potentials.base import SitePotential
     from ldmd.results import Check
 
@@ -44,7 +45,7 @@ T = TypeVar("T")
 
 NOT_A_MINIMUM = 1e-3
 """eV/Angstrom: with larger forces the structure was not relaxed with this potential at all."""
-STAGES = ("modes", "residuals", "linewidths", "conductivity", "dynamics", "green-kubo", "anharmonicity")
+STAGES = ("modes", "residuals", "linewidths", "conductivity", "dynamics", "green-kubo", "anharmonicity", "minima")
 VERSIONS = {
     "modes": 1,
     "residuals": 1,
@@ -53,6 +54,7 @@ VERSIONS = {
     "dynamics": 1,
     "green-kubo": 1,
     "anharmonicity": 1,
+    "minima": 1,
 }
 
 
@@ -136,6 +138,7 @@ class Results:
     trajectories: tuple[Trajectory, ...] | None = None
     green_kubo: GreenKuboResult | None = None
     anharmonicity: Anharmonicity | None = None
+    minima: Minima | None = None
     comparison: Comparison | None = None
 
 
@@ -148,10 +151,11 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     trajectories = runner.dynamics()
     green_kubo = runner.green_kubo(trajectories)
     anharmonicity = runner.anharmonicity(lattice.modes, trajectories)
-    comparison = _compare(problem, lattice, trajectories, green_kubo)
+    minima = runner.minima(trajectories)
+    comparison = _compare(problem, lattice, trajectories, green_kubo, minima)
     return Results(
         problem.inspection, lattice.residuals, lattice.modes, lattice.linewidths, lattice.conductivity,
-        trajectories, green_kubo, anharmonicity, comparison,
+        trajectories, green_kubo, anharmonicity, minima, comparison,
     )  # fmt: skip
 
 
@@ -187,10 +191,13 @@ class Runner:
             }
             if stage == "conductivity":
                 inputs["allen_feldman_broadening"] = lattice.allen_feldman_broadening
-        if stage in ("green-kubo", "anharmonicity"):
+        if stage in ("green-kubo", "anharmonicity", "minima"):
             inputs = {"dynamics": [digest(parts) for parts in self.replica_parts]}
         if stage == "green-kubo":
             inputs["settings"] = settings.green_kubo.model_dump(mode="json")
+        if stage == "minima":
+            lattice = settings.lattice
+            inputs.update(count=settings.anharmonicity.minima, broadening=lattice.broadening, width=lattice.width)
         if stage == "anharmonicity":
             inputs["configurations"] = settings.anharmonicity.configurations
             inputs["seed"] = settings.dynamics.seed
@@ -304,6 +311,25 @@ class Runner:
 
         return self.stage("anharmonicity", Anharmonicity, lambda: _anharmonicity(self.problem, modes, trajectories))
 
+    def minima(self, trajectories: tuple[Trajectory, ...]) -> Minima:
+        """Minima of frames spread evenly over all replicas."""
+        from ldmd.lattice.broadening import broadening_named
+        from ldmd.minima import Minima, visited_minima
+
+        problem, settings = self.problem, self.problem.settings
+        frames = [frame for t in trajectories for frame in zip(t.frame_positions, t.frame_forces, strict=True)]
+        count = settings.anharmonicity.minima
+        chosen = [frames[(2 * k + 1) * len(frames) // (2 * count)] for k in range(count)]
+        broadening = broadening_named(settings.lattice.broadening, settings.lattice.width)
+
+        def compute() -> Minima:
+            with progress("minima visited", float(count)) as advance:
+                return visited_minima(
+                    problem.atoms, problem.potential, chosen, settings.dynamics.temperature, broadening, advance
+                )
+
+        return self.stage("minima", Minima, compute)
+
 
 @contextlib.contextmanager
 def _stable(settings: Settings) -> Iterator[None]:
@@ -382,7 +408,11 @@ def _anharmonicity(problem: Problem, modes: Modes, trajectories: tuple[Trajector
 
 
 def _compare(
-    problem: Problem, lattice: Lattice, trajectories: tuple[Trajectory, ...], green_kubo: GreenKuboResult
+    problem: Problem,
+    lattice: Lattice,
+    trajectories: tuple[Trajectory, ...],
+    green_kubo: GreenKuboResult,
+    minima: Minima,
 ) -> Comparison:
     from ldmd.comparison import compare
     from ldmd.dynamics.trajectory import dynamics_checks
@@ -396,6 +426,7 @@ def _compare(
         green_kubo.conductivity,
         green_kubo.interval_95,
         problem.settings.compare.tolerance_sigma,
+        minima.spread,
         (*_lattice_checks(lattice), *dynamics_checks(trajectories, temperature)),
     )
 

@@ -188,11 +188,11 @@ def _save(engine: Engine, state: _Progress, checkpoint: Path, key: str) -> None:
 def _resume(engine: Engine, checkpoint: Path, key: str) -> _Progress | None:
     """The state of a checkpoint of this very run; None if there is none, or it is damaged or another run's."""
     try:
-        with np.load(checkpoint, allow_pickle=False) as file:
+        with checkpoint.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             data = dict(file)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:  # zipfile: any of these
         logger.warning("%s cannot be read (%s): starting from the beginning", checkpoint, error)
         return None
     if str(data.get("key")) != key:

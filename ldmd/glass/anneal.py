@@ -14,7 +14,7 @@ from ldmd.dynamics.integrate import LIQUID_SKIN, SOLID_SKIN, Engine, Samples, Th
 from ldmd.potentials.base import SitePotential
 from ldmd.units import GPA
 
-SAMPLES = 20
+SAMPLES = 10
 STRIDE = 5
 COUPLING_TIME = 0.1
 """ps, of the stochastic velocity rescaling."""
@@ -37,8 +37,8 @@ class Ramp:
 
 NETWORK_TREATMENT = (Ramp(800.0, 800.0, 20.0), Ramp(800.0, 300.0, 20.0))
 """For a network that is a glass already: local rearrangement only, bonds stay as they are."""
-MELT_QUENCH = (Ramp(4500.0, 4500.0, 10.0), Ramp(4500.0, 300.0, 90.0))
-"""A quench far too fast for a good glass (5e13 K/s): what affordable melt-quenching gives."""
+MELT_QUENCH = (Ramp(4500.0, 4500.0, 3.0), Ramp(4500.0, 300.0, 27.0))
+"""A quench far too fast for a good glass (1.6e14 K/s): what affordable melt-quenching gives."""
 
 
 def heat_treat(
