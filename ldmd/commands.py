@@ -67,6 +67,7 @@ def _contents(problem: Problem, provenance: dict[str, Any]) -> ReportContents:
         trajectories=results.trajectories,
         green_kubo=results.green_kubo,
         anharmonicity=results.anharmonicity,
+        minima=results.minima,
         comparison=results.comparison,
         citations=CITATIONS,
     )

@@ -321,7 +321,8 @@ class Settings(Section):
         """The same case with short statistics, for a first look: nothing systematic changes.
 
         At most 60 ps per replica after at most 5 ps of equilibration, a frame about every 1 ps, at most 40
-        harmonic samples, no other minima, and of the temperatures only the lowest, the highest and that of the dynamics.
+        harmonic samples, no other minima, and of the temperatures only the lowest, the highest and that of the
+        dynamics.
         """
         dynamics = self.dynamics
         flux_interval = dynamics.flux_interval_fs / 1000.0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ldmd.lattice.conductivity import Conductivity
     from ldmd.lattice.linewidths import Linewidths
     from ldmd.lattice.modes import Modes
+    from ldmd.minima import Minima
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,7 @@ class ReportContents:
     trajectories: tuple[Trajectory, ...] | None = None
     green_kubo: GreenKuboResult | None = None
     anharmonicity: Anharmonicity | None = None
+    minima: Minima | None = None
     comparison: Comparison | None = None
     citations: tuple[str, ...] = ()
 

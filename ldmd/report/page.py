@@ -224,11 +224,16 @@ def sections_of(contents: ReportContents) -> Iterator[Section]:
         yield Section(
             "anharmonicity",
             "Anharmonicity",
-            "How far the bonds are from ideal springs at this temperature: 0 means ideal springs; at 1 the "
-            "error made by "
-            "assuming springs is as large as the forces themselves.",
-            (comparison_figures.anharmonicity_bars(contents.anharmonicity),),
+            "How far the bonds are from ideal springs at this temperature: 0 means ideal springs; at 1 the error made "
+            "by assuming springs is as large as the forces themselves.",
+            (comparison_figures.anharmonicity_bars(contents.anharmonicity), *_minima(contents)),
         )
+
+
+def _minima(contents: ReportContents) -> Iterator[Table]:
+    """The table of visited minima, if any was looked at."""
+    if contents.minima is not None and contents.comparison is not None and len(contents.minima.energy):
+        yield tables.minima_table(contents.minima, contents.comparison.lattice_classical.value)
 
 
 def _structure(contents: ReportContents) -> Section:

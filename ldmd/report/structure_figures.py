@@ -104,6 +104,6 @@ def _caption(inspection: Inspection) -> str:
     nearest = float(np.min(np.abs(inspection.outer_cutoffs - inspection.switching_distances)))
     return (
         f"{text}{count(pairs, 'pair lies', 'pairs lie').capitalize()} there (filled); "
-        f"the nearest is {nearest:.4f} Å from its cutoff. There the force has a kink, and second and third derivatives depend on which side of it the atoms "
-        "happen to stand."
+        f"the nearest is {nearest:.4f} Å from its cutoff. There the force has a kink, and second "
+        "and third derivatives depend on which side of it the atoms happen to stand."
     )

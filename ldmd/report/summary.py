@@ -49,6 +49,7 @@ def summary(contents: ReportContents) -> dict[str, Any]:
         "lattice": _lattice(contents),
         "dynamics": _dynamics(contents),
         "anharmonicity": _anharmonicity(contents),
+        "minima": _minima(contents),
         "settings": contents.settings,
         "provenance": contents.provenance,
         "citations": list(contents.citations),
@@ -251,6 +252,21 @@ def _green_kubo(contents: ReportContents) -> dict[str, Any] | None:
         "replicas": result.replicas,
         "degrees_of_freedom": result.degrees_of_freedom,
     }
+
+
+def _minima(contents: ReportContents) -> list[dict[str, Any]] | None:
+    result = contents.minima
+    if result is None:
+        return None
+    return [
+        {
+            "energy": measured(result.energy[place], "eV", convention="whole cell, above the structure of the case"),
+            "moved": measured(result.moved[place], "1", convention="share of atoms farther than 0.2 Angstrom"),
+            "conductivity": measured(result.conductivity[place], "W/(m K)", convention="QHGK, classical"),
+            "sigma": measured(result.sigma[place], "1", convention="sigma^A with respect to this minimum"),
+        }
+        for place in range(len(result.energy))
+    ]
 
 
 def _anharmonicity(contents: ReportContents) -> dict[str, Any] | None:

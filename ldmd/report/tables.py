@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ldmd.comparison import Comparison, LedgerEntry
     from ldmd.inspection import Inspection
     from ldmd.lattice.conductivity import Conductivity
+    from ldmd.minima import Minima
 
 FLAGGED_ROWS = 15
 """Modes listed, those with the largest gamma/omega."""
@@ -270,6 +271,36 @@ def residuals_table(residuals: Mapping[str, float]) -> Table:
     rows = [(words(name), figure(float(value), 2)) for name, value in residuals.items()]
     caption = "Sum rules of the force constants: residual over the largest element. Rounding alone leaves about 10⁻¹³."
     return table("residuals", caption, (("Sum rule", False), ("Relative residual", True)), rows, small=True)
+
+
+def minima_table(minima: Minima, reference: float) -> Table:
+    """Minima of frames of the dynamics, with lattice dynamics in each; ``reference`` is the case's own value."""
+    rows = [(words("structure of the case"), figure(0.0), figure(0.0), figure(reference), words("–"))]
+    rows += [
+        (
+            words(f"frame {place + 1}"),
+            figure(float(minima.energy[place]), text=fixed(float(minima.energy[place]), 3)),
+            figure(float(minima.moved[place]), 2),
+            figure(float(minima.conductivity[place])),
+            figure(float(minima.sigma[place])),
+        )
+        for place in range(len(minima.energy))
+    ]
+    caption = (
+        "Frames of the dynamics relaxed to the minimum they belong to, and classical lattice dynamics in each: energy "
+        "of the whole cell above the structure of the case, share of atoms that moved more than 0.2 Å, QHGK "
+        f"conductivity at {brief(minima.temperature)} K, and σᴬ of the frame with respect to its own minimum. The "
+        f"standard deviation of the conductivity over the minima, {number(minima.spread, 2)} W/(m K), is the error of "
+        "the lattice value."
+    )
+    heads = (
+        ("Minimum", False),
+        ("Energy, eV", True),
+        ("Moved", True),
+        ("QHGK, W/(m K)", True),
+        ("σᴬ", True),
+    )
+    return table("minima", caption, heads, rows)
 
 
 def values_table(comparison: Comparison) -> Table:
