@@ -131,16 +131,12 @@ def _guarded(debug: bool) -> int:
     from ldmd.errors import InputError
 
     try:
-        return int(app(prog_name="ldmd", standalone_mode=False) or 0)
+        code = int(app(prog_name="ldmd", standalone_mode=False) or 0)
     except InputError as error:
         typer.echo(_traceback() if debug else f"ldmd: {error}", err=True)
         return WRONG_INPUT
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo(
-            "ldmd: stopped; finished stages and the checkpoints are kept, run the same command to go on",
-            err=True,
-        )
-        return INTERRUPTED
+        code = INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost frame: a crash is one line and its own exit code
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a mistake on the command line itself
             error.show()
@@ -149,6 +145,10 @@ def _guarded(debug: bool) -> int:
         finding = f"ldmd: {type(error).__name__}: {reason} (a defect of ldmd; --debug shows where)"
         typer.echo(_traceback() if debug else finding, err=True)
         return CRASH
+    if code == INTERRUPTED:  # some versions of typer turn Ctrl-C into this code and say nothing
+        fix = "finished stages and the checkpoints are kept, run the same command to go on"
+        typer.echo(f"ldmd: stopped; {fix}", err=True)
+    return code
 
 
 def _traceback() -> str:
