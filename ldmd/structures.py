@@ -121,15 +121,14 @@ def cell_heights(cell: np.ndarray) -> np.ndarray:
 
 
 def minimum_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Shortest periodic image of vectors (..., 3), Angstrom, in a cell that need not be orthogonal."""
-    fractional = vectors @ np.linalg.inv(cell)
-    wrapped = (fractional - np.round(fractional)) @ cell
-    if np.allclose(cell, np.diag(np.diag(cell))):
-        return wrapped
-    images = np.array([[a, b, c] for a in (-1, 0, 1) for b in (-1, 0, 1) for c in (-1, 0, 1)]) @ cell
-    candidates = wrapped[..., None, :] + images
-    best = np.argmin(np.sum(candidates**2, axis=-1), axis=-1)
-    return np.take_along_axis(candidates, best[..., None, None], axis=-2)[..., 0, :]
+    """Shortest periodic image of vectors (..., 3), Angstrom, in a cell of any shape."""
+    if np.array_equal(cell, np.diag(np.diag(cell))):
+        lengths = np.diag(cell)
+        return np.asarray(vectors - lengths * np.round(vectors / lengths))
+    from ase.geometry import find_mic
+
+    shortest, _ = find_mic(np.asarray(vectors).reshape(-1, 3), cell, pbc=True)
+    return np.asarray(shortest).reshape(np.shape(vectors))
 
 
 def neighbour_graph(

@@ -25,19 +25,19 @@ from ldmd.structures import (
     species_indices,
 )
 
-skews = st.floats(-0.5, 0.5)
+skews = st.floats(-2.0, 2.0)
 lengths = st.floats(3.0, 12.0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30, deadline=None)
 @given(st.tuples(lengths, lengths, lengths), st.tuples(skews, skews, skews), st.integers(0, 2**32 - 1))
 def test_minimum_image_is_the_shortest_of_all(sides: tuple, tilts: tuple, seed: int) -> None:
-    """Against every image within three cells, for cells reduced as LAMMPS wants them (tilts up to half a side)."""
+    """Against every image within reach, also for cells that nobody reduced (tilts of up to two sides)."""
     xx, yy, zz = sides
     cell = np.array([[xx, 0.0, 0.0], [tilts[0] * xx, yy, 0.0], [tilts[1] * xx, tilts[2] * yy, zz]])
     vectors = np.random.default_rng(seed).uniform(-2.0, 2.0, size=(20, 3)) @ cell
     found = minimum_image(vectors, cell)
-    images = np.array(list(itertools.product(range(-4, 5), repeat=3))) @ cell
+    images = np.array(list(itertools.product(range(-12, 13), repeat=3))) @ cell
     shortest = np.linalg.norm(vectors[:, None, :] + images, axis=2).min(axis=1)
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), shortest, rtol=1e-12, atol=1e-12)
     hops = (found - vectors) @ np.linalg.inv(cell)
