@@ -231,11 +231,17 @@ class Runner:
         """The stored result of a stage, or a new one that is then stored."""
         parts = self.parts(name)
         known = self.store.get(kind, name, digest(parts))
-        if known is not None:
-            return known
-        result = compute()
-        self.store.put(result, name, parts, self.provenance)
-        return result
+        return self._kept(compute(), name, parts) if known is None else known
+
+    def _kept(self, result: T, name: str, parts: Mapping[str, Any]) -> T:
+        """Store a result and read it back.
+
+        An array that was just computed may lie in another order in memory than one from a file, and sums over it
+        then differ in their last digits: an interrupted comparison must give the numbers of an uninterrupted one.
+        """
+        key = self.store.put(result, name, parts, self.provenance)
+        stored = self.store.get(type(result), name, key)
+        return result if stored is None else stored
 
     def lattice(self) -> Lattice:
         """Force constants, modes, linewidths and conductivity."""
@@ -278,8 +284,7 @@ class Runner:
 
         def keep(position: int, trajectory: Trajectory) -> None:
             index = missing[position]
-            self.store.put(trajectory, "dynamics", self.replica_parts[index], self.provenance)
-            found[index] = trajectory
+            found[index] = self._kept(trajectory, "dynamics", self.replica_parts[index])
             checkpoints[position].unlink(missing_ok=True)
 
         if missing:
