@@ -1,0 +1,117 @@
+"""Ctrl-C and kill -9, with real signals: the same command again gives the same numbers, bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_case import replace_in, start, write_case
+
+from ldmd.dynamics.trajectory import Trajectory
+from ldmd.errors import InputError
+from ldmd.store import load
+
+
+def same(one: Trajectory, other: Trajectory) -> None:
+    """Every field of two trajectories, to the last bit."""
+    for field in dataclasses.fields(Trajectory):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), err_msg=field.name)
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait until something is true of a process that must still be running then."""
+    deadline = time.monotonic() + 180
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def stamps(folder: Path) -> set[tuple[str, int]]:
+    """The checkpoints of a case, each with the time of its last change."""
+    paths = (folder / ".ldmd" / "dynamics").glob("*.checkpoint.npz")
+    return {(path.name, path.stat().st_mtime_ns) for path in paths}
+
+
+def stop(case: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:
+    """Start a comparison and send its process group a signal as soon as it has written a checkpoint."""
+    before = stamps(case)
+    process = start("compare", "glass", folder=case.parent)
+    wait_for(lambda: bool(stamps(case) - before), process)
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=60)  # comes back only when the workers, too, have closed their ends
+    assert stamps(case), "the dynamics ended before the signal came"
+    assert not list((case / ".ldmd" / "dynamics").glob("*.nc"))
+    return subprocess.CompletedProcess([], process.returncode, out, err)
+
+
+def finish(folder: Path) -> tuple[Trajectory, dict[str, object]]:
+    """Run the comparison to its end: the trajectory, and the numbers of the summary."""
+    process = start("compare", "glass", folder=folder)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode in (0, 1), err
+    (path,) = (folder / "glass" / ".ldmd" / "dynamics").glob("*.nc")
+    assert not stamps(folder / "glass")
+    summary = json.loads((folder / "reports" / "glass" / "summary.json").read_text())
+    del summary["provenance"]
+    return load(Trajectory, path), summary
+
+
+@pytest.mark.slow
+def test_a_killed_and_interrupted_comparison_gives_the_same_numbers(tmp_path: Path) -> None:
+    undisturbed_case = write_case(tmp_path / "glass")
+    replace_in(undisturbed_case / "case.toml", "length_ps = 4", "length_ps = 100")
+    replace_in(undisturbed_case / "case.toml", "equilibration_ps = 0.5", "equilibration_ps = 0")
+    expected, expected_summary = finish(tmp_path)
+
+    case = tmp_path / "again" / "glass"
+    shutil.copytree(undisturbed_case, case, ignore=shutil.ignore_patterns("dynamics", "green-kubo", "anharmonicity"))
+    killed = stop(case, signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL
+    interrupted = stop(case, signal.SIGINT)
+    assert interrupted.returncode == 130
+    assert "Traceback" not in interrupted.stderr
+    assert interrupted.stderr.splitlines()[-1] == (
+        "ldmd: stopped; finished stages and the checkpoints are kept, run the same command to go on"
+    )
+    assert not (tmp_path / "again" / "reports").exists()
+
+    trajectory, summary = finish(tmp_path / "again")
+    same(trajectory, expected)
+    assert summary == expected_summary
+
+
+def test_workers_end_with_their_parent() -> None:
+    # One worker is busy, one waits for work that nobody will give it.
+    program = """
+import multiprocessing, os, signal, time
+from concurrent.futures import ProcessPoolExecutor
+from ldmd.dynamics.replicas import _prepare_worker
+
+context = multiprocessing.get_context("spawn")
+pool = ProcessPoolExecutor(2, context, _prepare_worker, (context.Queue(), context.Event()))
+jobs = [pool.submit(time.sleep, seconds) for seconds in (1, 600)]
+jobs[0].result()
+assert len(multiprocessing.active_children()) == 2 and not jobs[1].done()
+print("ready", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "ready\n")
+
+
+def test_a_refusal_survives_the_way_home_from_a_worker() -> None:
+    error = pickle.loads(pickle.dumps(InputError("results", Path("a/b"), "cannot be written; make room")))
+    assert str(error) == "results = a/b: cannot be written; make room"
+    assert (error.field, error.value, error.fix) == ("results", Path("a/b"), "cannot be written; make room")
