@@ -95,12 +95,7 @@ class SiteThirdOrder:
         unique, where = np.unique(keys, return_inverse=True)
         shape = (len(unique), offset)
         assembly = sp.csr_array((np.concatenate(signs), (where, np.concatenate(sources))), shape=shape)
-        indptr = np.searchsorted(unique // self.size, np.arange(self.size + 1))
-        pattern = sp.csr_array(
-            (np.ones(len(unique)), (unique % self.size).astype(np.int32), indptr.astype(np.int32)),
-            shape=(self.size,) * 2,
-        )
-        return pattern, assembly
+        return _pattern(unique, self.size), assembly
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,19 +116,27 @@ class SparseThirdOrder:
 
     def along(self, direction: np.ndarray) -> sp.csr_array:
         """Sum over the third index (see ``ThirdOrder.along``)."""
-        unique, where = self._pattern
-        data = np.bincount(where, weights=self.values * np.asarray(direction)[self.indices[2]], minlength=len(unique))
-        indptr = np.searchsorted(unique // self.size, np.arange(self.size + 1))
-        return sp.csr_array((data, unique % self.size, indptr), shape=(self.size, self.size))
+        pattern, legs = self._legs
+        matrix = sp.csr_array((legs @ np.asarray(direction), pattern.indices, pattern.indptr), shape=pattern.shape)
+        matrix.has_sorted_indices = True
+        return matrix
 
     def elements(self) -> tuple[np.ndarray, np.ndarray]:
         """The stored elements."""
         return self.indices, self.values
 
     @functools.cached_property
-    def _pattern(self) -> tuple[np.ndarray, np.ndarray]:
+    def _legs(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """The pattern of every contraction, and the elements as a sparse matrix from third legs to its data."""
         unique, where = np.unique(self.indices[0].astype(np.int64) * self.size + self.indices[1], return_inverse=True)
-        return unique, where
+        legs = sp.csr_array((self.values, (where, self.indices[2])), shape=(len(unique), self.size))
+        return _pattern(unique, self.size), legs
+
+
+def _pattern(keys: np.ndarray, size: int) -> sp.csr_array:
+    """A (size, size) matrix of ones at sorted keys row * size + column."""
+    pointers = np.searchsorted(keys // size, np.arange(size + 1)).astype(np.int32)
+    return sp.csr_array((np.ones(len(keys)), (keys % size).astype(np.int32), pointers), shape=(size, size))
 
 
 def _coordinates(atoms: np.ndarray) -> np.ndarray:
