@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from ase import Atoms
-from small_silica import CASE, triclinic_minimum
+from ase.io import read
+from small_silica import CASE
 
 from ldmd.structures import write_structure
 
@@ -38,12 +39,17 @@ minima = 0
 """
 
 
+def little_silica() -> Atoms:
+    """24 atoms at a minimum: ``triclinic_minimum`` of ``small_silica``, kept because it takes a while to find."""
+    return read(Path(__file__).with_name("little_silica.extxyz"))
+
+
 def write_case(folder: Path, atoms: Atoms | None = None) -> Path:
     """A case folder around ``atoms``, by default some at a minimum of the potential."""
     folder.mkdir()
     shutil.copy(CASE / "SiO.tersoff", folder)
     (folder / "case.toml").write_text(CASE_TOML)
-    write_structure(atoms or triclinic_minimum(), folder / "structure.extxyz")
+    write_structure(atoms or little_silica(), folder / "structure.extxyz")
     return folder
 
 

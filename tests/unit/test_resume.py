@@ -71,7 +71,7 @@ def finish(folder: Path) -> tuple[Trajectory, dict[str, object]]:
 @pytest.mark.slow
 def test_a_killed_and_interrupted_comparison_gives_the_same_numbers(tmp_path: Path) -> None:
     undisturbed_case = write_case(tmp_path / "glass")
-    replace_in(undisturbed_case / "case.toml", "length_ps = 4", "length_ps = 100")
+    replace_in(undisturbed_case / "case.toml", "length_ps = 4", "length_ps = 60")
     replace_in(undisturbed_case / "case.toml", "equilibration_ps = 0.5", "equilibration_ps = 0")
     expected, expected_summary = finish(tmp_path)
 
