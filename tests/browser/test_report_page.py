@@ -88,8 +88,7 @@ def test_figures_are_visible_and_nothing_scrolls_sideways(opened: tuple[Any, int
         assert box["x"] >= 0 and box["x"] + box["width"] <= width + 0.5
     # Text of a drawing may stick out of it (overflow is visible), but not out of the page.
     widest = page.evaluate(
-        "Math.max(...[...document.querySelectorAll('figure svg text')]"
-        ".map(text => text.getBoundingClientRect().right))"
+        "Math.max(...[...document.querySelectorAll('figure svg text')].map(text => text.getBoundingClientRect().right))"
     )
     assert widest <= width + 0.5
 
@@ -127,9 +126,7 @@ def test_tables_sort_by_click_and_by_keyboard(opened: tuple[Any, int]) -> None:
     assert [float(text) for text in ascending] == sorted(float(text) for text in before)
     head.locator("button").press("Enter")
     assert head.get_attribute("aria-sort") == "descending"
-    assert [float(text) for text in column.all_inner_texts()] == sorted(
-        (float(t) for t in before), reverse=True
-    )
+    assert [float(text) for text in column.all_inner_texts()] == sorted((float(t) for t in before), reverse=True)
     other = page.locator("#table-flagged th:nth-child(1)")
     other.locator("button").press("Space")
     assert other.get_attribute("aria-sort") == "ascending" and head.get_attribute("aria-sort") == "none"

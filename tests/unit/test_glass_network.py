@@ -122,8 +122,7 @@ def test_a_relaxation_stops_only_when_it_is_hopeless() -> None:
     start = jnp.asarray(network.positions.T)
     partner = jnp.asarray(pairing(network.bonds, network.size))
     tries = {
-        threshold: relax(start, network.cell_length, partner, threshold=threshold)
-        for threshold in (np.inf, 1.0, -1.0)
+        threshold: relax(start, network.cell_length, partner, threshold=threshold) for threshold in (np.inf, 1.0, -1.0)
     }
     assert float(tries[np.inf].energy) == pytest.approx(0.0, abs=1e-4)
     assert np.array_equal(tries[1.0].positions, tries[np.inf].positions)

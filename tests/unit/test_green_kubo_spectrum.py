@@ -130,9 +130,7 @@ def test_a_flux_whose_mean_was_subtracted_is_refused_or_flagged(skip: int) -> No
     flux = noise(8000, 1, 3)
     flux -= flux.mean(axis=0)
     spectrum = power_spectrum(series(flux), 100.0 / skip)
-    if 8000 % (
-        2 * skip
-    ):  # windows do not tile the series: a trace of the mean is left, and the check sees it
+    if 8000 % (2 * skip):  # windows do not tile the series: a trace of the mean is left, and the check sees it
         estimate = cepstral_conductivity(spectrum, 300.0, 1000.0)
         check = {check.name: check for check in estimate.checks}["mean flux compatible with equilibrium"]
         assert not check.passed

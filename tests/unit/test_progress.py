@@ -64,9 +64,7 @@ def test_slow_work_shows_that_it_lives(clock: Clock, caplog: pytest.LogCaptureFi
     assert len(caplog.messages) == 3
 
 
-def test_replicas_count_together_and_nothing_counts_twice(
-    clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_replicas_count_together_and_nothing_counts_twice(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="ldmd")
     with replica_progress("molecular dynamics", 100, 2) as report:
         for replica, done in ((0, 20), (1, 10), (0, 15), (0, 30)):

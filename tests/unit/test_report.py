@@ -59,9 +59,7 @@ def page(full: ReportContents) -> str:
 
 
 def figures(contents: ReportContents) -> list[Figure]:
-    return [
-        block for section in sections_of(contents) for block in section.blocks if isinstance(block, Figure)
-    ]
+    return [block for section in sections_of(contents) for block in section.blocks if isinstance(block, Figure)]
 
 
 def table_of(figure: Figure) -> dict[str, list[str]]:
@@ -77,9 +75,7 @@ def test_every_figure_is_well_formed_and_labelled(full: ReportContents) -> None:
         assert root.tag == "{http://www.w3.org/2000/svg}svg"
         assert root.get("role") == "img" and root.get("aria-label") == figure.description
         assert root.get("width") is None and root.get("viewBox")
-        text = " ".join(
-            "".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")
-        )
+        text = " ".join("".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text"))
         assert text.count("(") >= 1 or "W/(m K)" in text, f"{figure.key} has no unit on an axis"
 
 
@@ -123,13 +119,9 @@ def test_page_stays_small(tmp_path: Path) -> None:
 def test_hostile_names_are_escaped(full: ReportContents) -> None:
     assert full.comparison is not None
     entry = dataclasses.replace(full.comparison.ledger[0], name=HOSTILE, explanation=HOSTILE)
-    comparison = dataclasses.replace(
-        full.comparison, sentence=HOSTILE, ledger=(entry, full.comparison.ledger[1])
-    )
+    comparison = dataclasses.replace(full.comparison, sentence=HOSTILE, ledger=(entry, full.comparison.ledger[1]))
     text = render(
-        dataclasses.replace(
-            full, case_name=HOSTILE, title=HOSTILE, comparison=comparison, settings={HOSTILE: HOSTILE}
-        )
+        dataclasses.replace(full, case_name=HOSTILE, title=HOSTILE, comparison=comparison, settings={HOSTILE: HOSTILE})
     )
     assert "<script>alert" not in text and "<img" not in text
     assert text.count("</title>") == 1
@@ -211,9 +203,7 @@ def test_headline_states_agreement_disagreement_and_failed_checks(full: ReportCo
     assert headline(doubtful).text == "The two methods agree, but 1 check failed."
     assert doubtful.exit_code == 1 and doubtful.checks[0][1] is bad
     text = render(doubtful)
-    assert (
-        "✗ failed" in text and "Halve the time step." in text and "should be at most 0.0002 eV/atom" in text
-    )
+    assert "✗ failed" in text and "Halve the time step." in text and "should be at most 0.0002 eV/atom" in text
 
 
 def test_failing_structure_is_explained_on_top(failing: ReportContents) -> None:
@@ -223,9 +213,7 @@ def test_failing_structure_is_explained_on_top(failing: ReportContents) -> None:
     assert "55 with 4 and 9 with 5 neighbours" in text
     top, rest = text.split('<nav class="contents"', 1)
     assert "pairs in a switching region" in top and "Build the glass as a network." in top
-    assert (
-        rest.index('id="figure-distances"') < rest.index('id="table-pairs"') < rest.index('id="table-checks"')
-    )
+    assert rest.index('id="figure-distances"') < rest.index('id="table-pairs"') < rest.index('id="table-checks"')
     assert "cutoff 2 Å, 7 pairs before it" in text
     assert "kappa" not in "".join(figure.key for figure in figures(failing))
 

@@ -174,9 +174,7 @@ def test_others_can_read_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 0.5, -1])
-def test_a_truncated_file_counts_as_absent(
-    tmp_path: Path, keep: float, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_truncated_file_counts_as_absent(tmp_path: Path, keep: float, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "example.nc"
     save(example(), path, {})
     whole = path.read_bytes()
@@ -195,9 +193,7 @@ def test_a_single_wrong_bit_is_noticed(position: int, bit: int) -> None:
         from_bytes(Part, bytes(data))
 
 
-def test_a_file_of_another_class_or_version_counts_as_absent(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_file_of_another_class_or_version_counts_as_absent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "part.nc"
     save(Part(np.arange(3.0)), path, {})
     assert load_or_none(Example, path) is None
@@ -300,9 +296,7 @@ class TestStore:
         found = [store.get(Example, "modes", key) for key in keys]
         assert [result.number for result in found if result] == [0.25, 0.5]
 
-    def test_does_not_trust_the_name_of_a_file(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_does_not_trust_the_name_of_a_file(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         store = Store(tmp_path)
         key = store.put(example(), "modes", self.parts, {})
         other = digest("something else")
@@ -318,9 +312,7 @@ class TestStore:
         now = {"settings": {"seed": 1, "width": 0.7}, "structure": b"other atoms", "version": 1, "new": None}
         assert store.changed("modes", now) == ("new", "settings.width", "structure")
 
-    def test_a_damaged_manifest_is_no_obstacle(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_damaged_manifest_is_no_obstacle(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         store = Store(tmp_path)
         key = store.put(example(), "modes", self.parts, {})
         (tmp_path / "modes" / "manifest.json").write_text("{")
@@ -328,9 +320,7 @@ class TestStore:
         assert "cannot be read" in caplog.text
         assert store.get(Example, "modes", key) is not None
 
-    def test_an_earlier_result_survives_a_full_disk(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_earlier_result_survives_a_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store = Store(tmp_path)
         key = store.put(example(), "modes", self.parts, {})
         before = {file: file.read_bytes() for file in (tmp_path / "modes").iterdir()}
