@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
+import os
+import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -124,7 +129,24 @@ def main() -> None:
     logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("jax", "matplotlib", "h5py"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    sys.exit(_guarded(debug))
+    before = sys.unraisablehook
+    sys.unraisablehook = functools.partial(_interrupt_again, before)
+    code = _guarded(debug)
+    sys.unraisablehook = before
+    if code == INTERRUPTED:  # a compilation that was interrupted leaves JAX in a state in which its teardown crashes
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _interrupt_again(otherwise: Callable[[Any], object], found: Any) -> None:
+    """Python drops a Ctrl-C that comes during a callback of the garbage collector (JAX has one): send it once more."""
+    if issubclass(found.exc_type, KeyboardInterrupt):
+        main_thread = threading.main_thread().ident
+        threading.Timer(0.1, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+    else:
+        otherwise(found)
 
 
 def _guarded(debug: bool) -> int:

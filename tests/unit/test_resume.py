@@ -81,6 +81,27 @@ def test_an_interrupt_while_compiling_is_no_crash(tmp_path: Path) -> None:
     assert (process.returncode, err) == (130, STOPPED)
 
 
+def test_an_interrupt_that_python_would_drop_is_not_lost() -> None:
+    program = """
+import sys, time
+from ldmd import cli, commands
+
+class Unlucky:
+    def __del__(self):
+        raise KeyboardInterrupt
+
+def slow(folder, quick):
+    Unlucky()
+    time.sleep(50)
+
+commands.explain_stages = slow
+sys.argv = ["ldmd", "why", "glass"]
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (130, STOPPED)
+
+
 @pytest.mark.slow
 def test_a_killed_and_interrupted_comparison_gives_the_same_numbers(tmp_path: Path) -> None:
     undisturbed_case = write_case(tmp_path / "glass")
