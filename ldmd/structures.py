@@ -77,7 +77,9 @@ def read_structure(path: Path) -> Atoms:
         raise InputError("material.structure", path, f"cannot be read ({reason}); give an extended XYZ file") from error
     if isinstance(atoms, list):
         raise InputError("material.structure", path, "holds several structures; give one")
-    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+    if not np.isfinite(atoms.cell.array).all():
+        raise InputError("material.structure", path, "the cell holds something that is not a finite number; mend it")
+    if not np.isfinite(atoms.positions).all():
         bad = int(np.argmax(~np.isfinite(atoms.positions).all(axis=1)))
         raise InputError(
             "material.structure",

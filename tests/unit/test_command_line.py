@@ -238,9 +238,13 @@ def test_a_structure_that_will_not_do(
         (lambda text: text[: len(text) // 2], "cannot be read"),
         (lambda text: text.replace("Si", "Xx", 3), "cannot be read"),
         (lambda text: text.replace('pbc="T T T"', 'pbc="T F T"'), "periodic in all three directions"),
-        (lambda text: text.replace('Lattice="', 'Lattice="nan '), "cannot be read"),
+        (lambda text: text.replace('Lattice="', 'Lattice="7.0 '), "cannot be read"),
+        (
+            lambda text: text.replace('Lattice="6.984000000000', 'Lattice="nan'),
+            "the cell holds something that is not a finite",
+        ),
     ],
-    ids=["empty", "truncated", "no element", "a slab", "cell of ten numbers"],
+    ids=["empty", "truncated", "no element", "a slab", "cell of ten numbers", "cell of NaN"],
 )
 def test_a_structure_file_that_will_not_do(
     ldmd: Callable[..., Run], case: Path, spoil: Callable[[str], str], fix: str
