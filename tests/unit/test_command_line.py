@@ -54,7 +54,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared")
     write_case(folder / "glass")
     process = start("compare", "glass", folder=folder)
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=500)
     assert process.returncode in (0, 1), err
     assert "a little silica: Lattice dynamics and molecular dynamics" in out
     return folder

@@ -31,7 +31,7 @@ def same(one: Trajectory, other: Trajectory) -> None:
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait until something is true of a process that must still be running then."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 400
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -50,7 +50,7 @@ def stop(case: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]
     process = start("compare", "glass", folder=case.parent)
     wait_for(lambda: bool(stamps(case) - before), process)
     os.killpg(process.pid, number)
-    out, err = process.communicate(timeout=60)  # comes back only when the workers, too, have closed their ends
+    out, err = process.communicate(timeout=120)  # comes back only when the workers, too, have closed their ends
     assert stamps(case), "the dynamics ended before the signal came"
     assert not list((case / ".ldmd" / "dynamics").glob("*.nc"))
     return subprocess.CompletedProcess([], process.returncode, out, err)
@@ -59,7 +59,7 @@ def stop(case: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]
 def finish(folder: Path) -> tuple[Trajectory, dict[str, object]]:
     """Run the comparison to its end: the trajectory, and the numbers of the summary."""
     process = start("compare", "glass", folder=folder)
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=500)
     assert process.returncode in (0, 1), err
     (path,) = (folder / "glass" / ".ldmd" / "dynamics").glob("*.nc")
     assert not stamps(folder / "glass")
@@ -77,7 +77,7 @@ def test_an_interrupt_while_compiling_is_no_crash(tmp_path: Path) -> None:
     wait_for(lambda: bool(list((case / ".ldmd").glob("modes/*.nc"))), process)
     time.sleep(0.5)  # into the compilation of the third order, which takes some seconds
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, STOPPED)
 
 
