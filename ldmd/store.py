@@ -19,8 +19,10 @@ __all__ = ["Store", "digest", "load", "load_or_none", "save", "write_atomically"
 logger = logging.getLogger(__name__)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, field: str = "results") -> None:
     """Write a file so that it is either complete or as it was before, whatever happens in between.
+
+    ``field`` is what an error calls it.
 
     Raises
     ------
@@ -38,7 +40,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         fix = f"cannot be written ({error.strerror}); make room, earlier results are untouched"
-        raise InputError("results", path, fix) from error
+        raise InputError(field, path, fix) from error
     finally:
         _remove(temporary)
 

@@ -214,4 +214,4 @@ def write_structure(atoms: Atoms, path: Path) -> None:
     lines = [str(len(atoms)), f'Lattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="T T T"']
     for symbol, position in zip(atoms.get_chemical_symbols(), atoms.get_positions(wrap=True), strict=True):
         lines.append(f"{symbol:2s} " + " ".join(f"{value:18.12f}" for value in position))
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+    write_atomically(path, ("\n".join(lines) + "\n").encode(), "material.structure")

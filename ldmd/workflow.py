@@ -57,6 +57,18 @@ VERSIONS = {
     "minima": 1,
 }
 
+BUILDS_ON: dict[str, tuple[str, ...]] = {
+    "modes": (),
+    "residuals": (),
+    "linewidths": ("modes",),
+    "conductivity": ("modes", "linewidths"),
+    "dynamics": (),
+    "green-kubo": ("dynamics",),
+    "anharmonicity": ("modes", "dynamics"),
+    "minima": ("modes", "linewidths", "conductivity", "dynamics"),
+}
+"""Stages whose code a stage's numbers depend on; their versions are part of its digest."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
@@ -201,7 +213,8 @@ class Runner:
         if stage == "anharmonicity":
             inputs["configurations"] = settings.anharmonicity.configurations
             inputs["seed"] = settings.dynamics.seed
-        return {"version": VERSIONS[stage], "system": self.problem.system, **inputs}
+        versions = {name: VERSIONS[name] for name in (stage, *BUILDS_ON[stage])}
+        return {"versions": versions, "system": self.problem.system, **inputs}
 
     @functools.cached_property
     def replica_parts(self) -> list[dict[str, Any]]:

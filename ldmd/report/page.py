@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
-from ldmd.errors import InputError
 from ldmd.report import (
     comparison_figures,
     dynamics_figures,
@@ -38,6 +35,7 @@ from ldmd.report.text import (
     whole,
     with_error,
 )
+from ldmd.store import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -72,21 +70,7 @@ def write_report(contents: ReportContents, path: Path) -> None:
     InputError
         If the file cannot be written; an earlier report is untouched then.
     """
-    text = render(contents)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-            Path(temporary).chmod(0o644)
-            os.replace(temporary, path)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        fix = f"cannot be written ({error.strerror}); free space or choose a folder that you may write to"
-        raise InputError("report", path, fix) from error
+    write_atomically(path, render(contents).encode("utf-8"), "report")
 
 
 def render(contents: ReportContents) -> str:
