@@ -120,9 +120,7 @@ def linewidths(of: Modes, seed: int = 3) -> Linewidths:
         ],
         1,
     )
-    return Linewidths(
-        temperatures=TEMPERATURES, statistics=STATISTICS, gamma=gamma, kernel="gaussian", width=0.6
-    )
+    return Linewidths(temperatures=TEMPERATURES, statistics=STATISTICS, gamma=gamma, kernel="gaussian", width=0.6)
 
 
 def conductivity(of: Modes) -> Conductivity:

@@ -60,9 +60,13 @@ def replace_in(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""A shell starts background jobs, and all below them, with Ctrl-C ignored: programs that tests interrupt undo that."""
+
+
 def start(*arguments: str | Path, folder: Path) -> subprocess.Popen[str]:
     """The command line in a process group of its own, run from ``folder``."""
-    command = [sys.executable, "-c", "from ldmd.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", f"{CTRL_C}from ldmd.cli import main; main()", *map(str, arguments)]
     root = str(Path(__file__).resolve().parents[1])
     paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     return subprocess.Popen(

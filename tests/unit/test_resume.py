@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_case import replace_in, start, write_case
+from small_case import CTRL_C, replace_in, start, write_case
 
 from ldmd.dynamics.trajectory import Trajectory
 from ldmd.errors import InputError
@@ -98,7 +98,7 @@ commands.explain_stages = slow
 sys.argv = ["ldmd", "why", "glass"]
 cli.main()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", CTRL_C + program], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (130, STOPPED)
 
 
