@@ -14,7 +14,8 @@ from ldmd.dynamics.integrate import LIQUID_SKIN, SOLID_SKIN, Engine, Samples, Th
 from ldmd.potentials.base import SitePotential
 from ldmd.units import GPA
 
-SAMPLES = 10
+SOLID_SAMPLES, LIQUID_SAMPLES = 20, 10
+"""Samples between corrections of the volume; in a melt atoms outrun the list of candidates sooner."""
 STRIDE = 5
 COUPLING_TIME = 0.1
 """ps, of the stochastic velocity rescaling."""
@@ -23,7 +24,7 @@ BULK_MODULUS = 60.0
 PRESSURE_TIME = 1.0
 """ps"""
 SOFTENING = 1500.0
-"""K; above it neighbours are expected to change (it decides about speed only)."""
+"""K; above it neighbours are expected to change (it decides about the pair list and the interval of the pressure control)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +56,14 @@ def heat_treat(
     good for preparing a structure, not an ensemble to sample from.
     """
     hottest = max(max(ramp.start, ramp.end) for ramp in ramps)
-    skin = LIQUID_SKIN if hottest > SOFTENING else SOLID_SKIN
+    liquid = hottest > SOFTENING
+    skin = LIQUID_SKIN if liquid else SOLID_SKIN
+    samples_per_chunk = LIQUID_SAMPLES if liquid else SOLID_SAMPLES
     engine = Engine(atoms, potential, time_step, STRIDE, skin)
     masses = atoms.get_masses()
     velocities = maxwell_velocities(masses, ramps[0].start, np.random.default_rng(seed))
     phase = engine.phase(atoms.positions, velocities)
-    interval = SAMPLES * STRIDE * time_step
+    interval = samples_per_chunk * STRIDE * time_step
     memory = jnp.asarray(np.exp(-STRIDE * time_step / COUPLING_TIME))
     done, counter, total = 0.0, 0, sum(ramp.duration for ramp in ramps)
     for ramp in ramps:
@@ -68,8 +71,8 @@ def heat_treat(
             fraction = chunk * interval / ramp.duration
             target = ramp.start + (ramp.end - ramp.start) * fraction
             thermostat = Thermostat(jnp.asarray(target), memory, jax.random.key(seed))
-            phase, samples = engine.advance(phase, SAMPLES, counter, thermostat)
-            counter += SAMPLES
+            phase, samples = engine.advance(phase, samples_per_chunk, counter, thermostat)
+            counter += samples_per_chunk
             strain = mean_pressure(samples, engine.atoms.get_volume()) / (3.0 * BULK_MODULUS) * interval / PRESSURE_TIME
             phase = engine.rescale(phase, float(np.exp(np.clip(strain, -1e-3, 1e-3))))
             done += interval
