@@ -24,7 +24,7 @@ BULK_MODULUS = 60.0
 PRESSURE_TIME = 1.0
 """ps"""
 SOFTENING = 1500.0
-"""K; above it neighbours are expected to change (it decides about the pair list and the interval of the pressure control)."""
+"""K; above it neighbours are expected to change (it sets the pair list and the pressure interval)."""
 
 
 @dataclasses.dataclass(frozen=True)
