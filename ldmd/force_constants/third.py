@@ -1,36 +1,62 @@
 """Third-order force constants as an operator: linewidths need ``direction -> Phi3 . direction``, never the tensor.
 
-Each source of force constants is one final class that knows how to contract itself; all of them return a sparse
-symmetric (3N, 3N) matrix whose pattern does not depend on the direction. Coordinates are ordered 3 i + a.
+Each source of force constants is one final class that knows how to contract itself with several directions at once;
+where the result can be non-zero does not depend on the direction. Coordinates are ordered 3 i + a.
 """
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
-from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
 from ldmd.errors import InputError
 
+COORDINATES_AT_ONCE = 64
+"""Contracted together when every element is listed."""
 
-class ThirdOrder(Protocol):
-    """Anything that gives Phi3 contracted with a direction."""
+
+@dataclasses.dataclass(frozen=True)
+class ThirdOrder(abc.ABC):
+    """Anything that gives Phi3 contracted with a direction: sum_c Phi_abc d_c, a sparse symmetric (3N, 3N) matrix."""
+
+    size: int
+    """Number of coordinates, 3N."""
 
     @property
-    def size(self) -> int:
-        """Number of coordinates, 3N."""
-        ...
+    @abc.abstractmethod
+    def pattern(self) -> sp.csr_array:
+        """Where a contraction can be non-zero, whatever the direction: (3N, 3N), sorted indices."""
+
+    @abc.abstractmethod
+    def contract(self, directions: np.ndarray) -> np.ndarray:
+        """Contractions with directions (3N, k): their data on the pattern, (elements of the pattern, k).
+
+        In eV/Angstrom^3 times the unit of the directions.
+        """
 
     def along(self, direction: np.ndarray) -> sp.csr_array:
-        """sum_c Phi_abc d_c as a sparse (3N, 3N) matrix, eV/Angstrom^3 times the unit of the direction (3N,)."""
-        ...
+        """The contraction with one direction (3N,) as a sparse (3N, 3N) matrix."""
+        pattern = self.pattern
+        data = self.contract(np.asarray(direction)[:, None])[:, 0]
+        matrix = sp.csr_array((data, pattern.indices, pattern.indptr), shape=pattern.shape)
+        matrix.has_sorted_indices = True
+        return matrix
 
     def elements(self) -> tuple[np.ndarray, np.ndarray]:
         """Every non-zero element for export: indices (3, n) and values (n,) in eV/Angstrom^3."""
-        ...
+        indices, values = [], []
+        for start in range(0, self.size, COORDINATES_AT_ONCE):
+            count = min(COORDINATES_AT_ONCE, self.size - start)
+            rows, columns = self.pattern.tocoo().coords
+            blocks = self.contract(np.eye(self.size, count, -start))
+            where, which = np.nonzero(blocks)
+            indices.append(np.stack([rows[where], columns[where], start + which]))
+            values.append(blocks[where, which])
+        return np.concatenate(indices, axis=1), np.concatenate(values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,31 +72,26 @@ class SiteGroup:
 
 
 @dataclasses.dataclass(frozen=True)
-class SiteThirdOrder:
+class SiteThirdOrder(ThirdOrder):
     """Phi3 kept as the third derivatives of site energies, exact by automatic differentiation.
 
     Site energies see differences of positions only, so the contraction with a rigid translation is zero term by
     term: the acoustic sum rule holds to round-off, whatever the direction.
     """
 
-    size: int
     groups: tuple[SiteGroup, ...]
 
-    def along(self, direction: np.ndarray) -> sp.csr_array:
-        """Contract every site tensor with its own edge differences, then assemble (see ``ThirdOrder.along``)."""
-        steps = np.asarray(direction).reshape(-1, 3)
-        blocks = [
-            np.einsum("sabc,sc->sab", group.tensors, _edge_steps(steps, group), optimize=True).ravel()
-            for group in self.groups
-        ]
-        pattern, assembly = self._assembly
-        matrix = sp.csr_array((assembly @ np.concatenate(blocks), pattern.indices, pattern.indptr), shape=pattern.shape)
-        matrix.has_sorted_indices = True
-        return matrix
+    @property
+    def pattern(self) -> sp.csr_array:
+        """See ``ThirdOrder``."""
+        return self._assembly[0]
 
-    def elements(self) -> tuple[np.ndarray, np.ndarray]:
-        """Every non-zero element, from one contraction per coordinate."""
-        return _elements_by_contraction(self)
+    def contract(self, directions: np.ndarray) -> np.ndarray:
+        """Contract every site tensor with its own edge differences, then assemble (see ``ThirdOrder``)."""
+        count = directions.shape[1]
+        steps = np.asarray(directions).reshape(-1, 3, count)
+        blocks = [(group.tensors @ _edge_steps(steps, group)[:, None]).reshape(-1, count) for group in self.groups]
+        return self._assembly[1] @ np.concatenate(blocks)
 
     @functools.cached_property
     def _assembly(self) -> tuple[sp.csr_array, sp.csr_array]:
@@ -99,10 +120,9 @@ class SiteThirdOrder:
 
 
 @dataclasses.dataclass(frozen=True)
-class SparseThirdOrder:
+class SparseThirdOrder(ThirdOrder):
     """Phi3 from an explicit list of elements (imported or by finite differences); all permutations are listed."""
 
-    size: int
     indices: np.ndarray
     """(3, n) coordinates of each element."""
     values: np.ndarray
@@ -114,12 +134,14 @@ class SparseThirdOrder:
                 "third-order force constants", self.indices.shape, f"indices must be (3, n) below {self.size}"
             )
 
-    def along(self, direction: np.ndarray) -> sp.csr_array:
-        """Sum over the third index (see ``ThirdOrder.along``)."""
-        pattern, legs = self._legs
-        matrix = sp.csr_array((legs @ np.asarray(direction), pattern.indices, pattern.indptr), shape=pattern.shape)
-        matrix.has_sorted_indices = True
-        return matrix
+    @property
+    def pattern(self) -> sp.csr_array:
+        """See ``ThirdOrder``."""
+        return self._legs[0]
+
+    def contract(self, directions: np.ndarray) -> np.ndarray:
+        """Sum over the third index (see ``ThirdOrder``)."""
+        return self._legs[1] @ np.ascontiguousarray(directions)
 
     def elements(self) -> tuple[np.ndarray, np.ndarray]:
         """The stored elements."""
@@ -145,18 +167,6 @@ def _coordinates(atoms: np.ndarray) -> np.ndarray:
 
 
 def _edge_steps(steps: np.ndarray, group: SiteGroup) -> np.ndarray:
-    """Change of every edge component when atoms move by ``steps`` (N, 3): (S, 3m)."""
-    return (steps[group.others] - steps[group.centres][:, None, :]).reshape(len(group.centres), -1)
-
-
-def _elements_by_contraction(operator: ThirdOrder) -> tuple[np.ndarray, np.ndarray]:
-    indices, values = [], []
-    for coordinate in range(operator.size):
-        unit = np.zeros(operator.size)
-        unit[coordinate] = 1.0
-        block = operator.along(unit).tocoo()
-        keep = block.data != 0.0
-        rows, columns = block.row[keep], block.col[keep]
-        indices.append(np.stack([rows, columns, np.full(rows.shape, coordinate)]))
-        values.append(block.data[keep])
-    return np.concatenate(indices, axis=1), np.concatenate(values)
+    """Change of every edge component when atoms move by ``steps`` (N, 3, k): (S, 3m, k)."""
+    difference = steps[group.others] - steps[group.centres][:, None]
+    return difference.reshape(len(group.centres), -1, steps.shape[2])
