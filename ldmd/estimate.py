@@ -10,7 +10,7 @@ import numpy as np
 
 from ldmd.workflow import Problem
 
-PROBES = 6
+PROBES = 32
 """Modes whose triplets are summed to learn the speed."""
 
 
@@ -37,9 +37,9 @@ def _lattice_seconds(problem: Problem) -> float:
     modes = normal_modes(problem.second, problem.atoms.get_masses())
     broadening = broadening_named(settings.broadening, settings.width)
     conditions = (problem.settings.lattice_temperatures, settings.statistics, broadening)
-    probe(problem.third, modes, *conditions, 1)
+    work = probe(problem.third, modes, *conditions, PROBES)
     started = time.perf_counter()
-    pairs = probe(problem.third, modes, *conditions, PROBES)
+    pairs = work()
     speed = pairs / (time.perf_counter() - started)
     return pair_count(modes, broadening) / speed / (os.cpu_count() or 1)
 

@@ -144,6 +144,17 @@ class Lattice(Section):
         gt=0,
         le=50,
     )
+    precision: Literal["float64", "float32"] = _option(
+        "float64",
+        "Of the matrix elements; float32 halves the time of large cells, and what it costs in accuracy is reported.",
+    )
+    memory_gb: float = _option(
+        2.0,
+        "What the triplet sum may take beyond a few matrices of the modes. Changes no number and counts as no change.",
+        "GB",
+        gt=0,
+        le=1e4,
+    )
     allen_feldman_broadening: float = _option(
         0.6,
         "HWHM of the Lorentzian in the Allen-Feldman diffusivity, for the same reason.",

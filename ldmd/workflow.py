@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ldmd.case import Case
+from ldmd.checkpoint import Checkpoint
 from ldmd.digest import digest
 from ldmd.progress import progress, replica_progress
 from ldmd.settings import Settings
@@ -49,7 +50,7 @@ STAGES = ("modes", "residuals", "linewidths", "conductivity", "dynamics", "green
 VERSIONS = {
     "modes": 1,
     "residuals": 1,
-    "linewidths": 1,
+    "linewidths": 2,
     "conductivity": 1,
     "dynamics": 1,
     "green-kubo": 1,
@@ -201,6 +202,8 @@ class Runner:
                 "broadening": lattice.broadening,
                 "width": lattice.width,
             }
+            if lattice.precision != "float64":
+                inputs["precision"] = lattice.precision
             if stage == "conductivity":
                 inputs["allen_feldman_broadening"] = lattice.allen_feldman_broadening
         if stage in ("green-kubo", "anharmonicity", "minima"):
@@ -256,6 +259,11 @@ class Runner:
         stored = self.store.get(type(result), name, key)
         return result if stored is None else stored
 
+    def _checkpoint(self, stage: str, key: str) -> Checkpoint:
+        """Where the unfinished work of a stage with a digest is kept."""
+        path = self.store.folder / stage / f"{key[:16]}.checkpoint.npz"
+        return Checkpoint(path, key, self.problem.settings.dynamics.checkpoint_seconds)
+
     def lattice(self) -> Lattice:
         """Force constants, modes, linewidths and conductivity."""
         from ldmd.force_constants.sum_rules import Residuals, residuals
@@ -267,11 +275,21 @@ class Runner:
         problem, settings = self.problem, self.problem.settings.lattice
         atoms, temperatures = problem.atoms, problem.settings.lattice_temperatures
         broadening = broadening_named(settings.broadening, settings.width)
+        checkpoint = self._checkpoint("linewidths", digest(self.parts("linewidths")))
 
         def compute_linewidths() -> Linewidths:
             with progress("linewidths", 1.0) as advance:
-                report = _absolute(advance)
-                return linewidths(problem.third, modes, temperatures, settings.statistics, broadening, report)
+                return linewidths(
+                    problem.third,
+                    modes,
+                    temperatures,
+                    settings.statistics,
+                    broadening,
+                    _absolute(advance),
+                    memory=1e9 * settings.memory_gb,
+                    precision=settings.precision,
+                    checkpoint=checkpoint,
+                )
 
         def compute_conductivity() -> Conductivity:
             velocities = velocity_matrices(problem.second, modes, atoms.positions, atoms.cell.array)
@@ -280,6 +298,7 @@ class Runner:
         modes = self.stage("modes", Modes, lambda: normal_modes(problem.second, atoms.get_masses()))
         rules = self.stage("residuals", Residuals, lambda: residuals(problem.second, problem.third))
         widths = self.stage("linewidths", Linewidths, compute_linewidths)
+        checkpoint.remove()
         kappa = self.stage("conductivity", Conductivity, compute_conductivity)
         return Lattice(rules, modes, widths, kappa)
 
@@ -293,19 +312,17 @@ class Runner:
         found = {index: self.store.get(Trajectory, "dynamics", key) for index, key in enumerate(keys)}
         missing = [index for index, trajectory in found.items() if trajectory is None]
         plans = [_replica_settings(problem.settings, index) for index in missing]
-        checkpoints = [self.store.folder / "dynamics" / f"{keys[index][:16]}.checkpoint.npz" for index in missing]
+        checkpoints = [self._checkpoint("dynamics", keys[index]) for index in missing]
 
         def keep(position: int, trajectory: Trajectory) -> None:
             index = missing[position]
             found[index] = self._kept(trajectory, "dynamics", self.replica_parts[index])
-            checkpoints[position].unlink(missing_ok=True)
+            checkpoints[position].remove()
 
         if missing:
             total = float(plans[0].equilibration + plans[0].samples)
-            wanted = [keys[index] for index in missing]
-            pause = problem.settings.dynamics.checkpoint_seconds
             with _stable(problem.settings), replica_progress("molecular dynamics", total, len(missing)) as report:
-                run_replicas(problem.atoms, problem.potential, plans, checkpoints, wanted, report, keep, pause)
+                run_replicas(problem.atoms, problem.potential, plans, checkpoints, report, keep)
         return tuple(trajectory for trajectory in found.values() if trajectory is not None)
 
     def green_kubo(self, trajectories: tuple[Trajectory, ...]) -> GreenKuboResult:

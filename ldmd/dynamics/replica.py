@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import logging
-import time
-import zipfile
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 
+from ldmd.checkpoint import Checkpoint
 from ldmd.dynamics.integrate import (
     Engine,
     Phase,
@@ -26,14 +22,9 @@ from ldmd.dynamics.integrate import (
 from ldmd.dynamics.pairs import PairList
 from ldmd.dynamics.trajectory import Trajectory
 from ldmd.potentials.base import SitePotential
-from ldmd.store import write_atomically
-
-logger = logging.getLogger(__name__)
 
 COUPLING_TIME = 0.1
 """ps, of the stochastic velocity rescaling during equilibration."""
-CHECKPOINT_SECONDS = 60.0
-"""Wall time between checkpoints where the caller does not say: the work that a kill can cost."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,31 +59,27 @@ def run_replica(
     atoms: Atoms,
     potential: SitePotential,
     settings: ReplicaSettings,
-    checkpoint: Path,
-    key: str,
+    checkpoint: Checkpoint,
     report: Callable[[int], None] | None = None,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> Trajectory:
-    """Run a replica, or go on with it from ``checkpoint`` if that belongs to the same ``key``.
+    """Run a replica, or go on with it from its ``checkpoint``.
 
-    The run advances in fixed chunks (one frame each), and a checkpoint is taken between chunks only, once
-    ``checkpoint_seconds`` have passed since the last: a run that was killed and resumed gives the same numbers as one
-    that was not. ``report`` is called with the samples done; if it raises, the checkpoint is saved first.
+    The run advances in fixed chunks (one frame each), and a checkpoint is taken between chunks only: a run that was
+    killed and resumed gives the same numbers as one that was not. ``report`` is called with the samples done; if it
+    raises, the checkpoint is saved first.
     """
     engine = Engine(atoms, potential, settings.time_step, settings.stride)
-    state = _resume(engine, checkpoint, key) or _start(engine, atoms, settings)
-    saved = time.monotonic()
+    state = _resume(engine, checkpoint) or _start(engine, atoms, settings)
     total = settings.equilibration + settings.samples
     while state.done < total:
         _advance(engine, settings, state)
-        if time.monotonic() - saved > checkpoint_seconds and state.done < total:
-            _save(engine, state, checkpoint, key)
-            saved = time.monotonic()
+        if checkpoint.due and state.done < total:
+            checkpoint.save(_arrays(engine, state))
         try:
             if report is not None:
                 report(state.done)
         except BaseException:
-            _save(engine, state, checkpoint, key)
+            checkpoint.save(_arrays(engine, state))
             raise
     return _trajectory(atoms, settings, state)
 
@@ -162,40 +149,29 @@ def _trajectory(atoms: Atoms, settings: ReplicaSettings, state: _Progress) -> Tr
     )
 
 
-def _save(engine: Engine, state: _Progress, checkpoint: Path, key: str) -> None:
-    """Phase, pair list (its order decides round-off) and all samples so far, in one file written atomically."""
+def _arrays(engine: Engine, state: _Progress) -> dict[str, np.ndarray]:
+    """Phase, pair list (its order decides round-off) and all samples so far."""
     pairs = {
         name: getattr(engine.pairs, name) for name in ("reference", "i", "j", "offsets", "cutoffs", "active", "kinds")
     }
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        key=np.array(key),
-        done=state.done,
-        slots=np.array(engine.slots),
-        equilibrium=np.array(state.equilibrium),
-        records=np.concatenate(state.records) if state.records else np.empty((0, 8)),
-        lengths=np.array([len(block) for block in state.records]),
-        frames=np.array(state.frames) if state.frames else np.empty((0, 2, *state.phase.positions.shape)),
-        positions=np.asarray(state.phase.positions),
-        velocities=np.asarray(state.phase.velocities),
-        forces=np.asarray(state.phase.forces),
+    return {
+        "done": np.array(state.done),
+        "slots": np.array(engine.slots),
+        "equilibrium": np.array(state.equilibrium),
+        "records": np.concatenate(state.records) if state.records else np.empty((0, 8)),
+        "lengths": np.array([len(block) for block in state.records]),
+        "frames": np.array(state.frames) if state.frames else np.empty((0, 2, *state.phase.positions.shape)),
+        "positions": np.asarray(state.phase.positions),
+        "velocities": np.asarray(state.phase.velocities),
+        "forces": np.asarray(state.phase.forces),
         **{f"pairs_{name}": values for name, values in pairs.items()},
-    )
-    write_atomically(checkpoint, buffer.getvalue())
+    }
 
 
-def _resume(engine: Engine, checkpoint: Path, key: str) -> _Progress | None:
-    """The state of a checkpoint of this very run; None if there is none, or it is damaged or another run's."""
-    try:
-        with checkpoint.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-            data = dict(file)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:  # zipfile: any of these
-        logger.warning("%s cannot be read (%s): starting from the beginning", checkpoint, error)
-        return None
-    if str(data.get("key")) != key:
+def _resume(engine: Engine, checkpoint: Checkpoint) -> _Progress | None:
+    """The state of a checkpoint of this very run, if there is one."""
+    data = checkpoint.load()
+    if data is None:
         return None
     names = ("reference", "i", "j", "offsets", "cutoffs", "active", "kinds")
     engine.slots = tuple(int(width) for width in data["slots"])

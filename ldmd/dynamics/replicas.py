@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing.synchronize import Event
-from pathlib import Path
 from typing import Any
 
 from ase import Atoms
 
-from ldmd.dynamics.replica import CHECKPOINT_SECONDS, ReplicaSettings, run_replica
+from ldmd.checkpoint import Checkpoint
+from ldmd.dynamics.replica import ReplicaSettings, run_replica
 from ldmd.dynamics.trajectory import Trajectory
 from ldmd.potentials.base import SitePotential
 
@@ -35,16 +35,14 @@ def run_replicas(
     atoms: Atoms,
     potential: SitePotential,
     settings: Sequence[ReplicaSettings],
-    checkpoints: Sequence[Path],
-    keys: Sequence[str],
+    checkpoints: Sequence[Checkpoint],
     report: Report,
     finished: Finished,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> None:
     """Run replicas, at most one per core at a time; ``finished`` gets each trajectory as soon as it is there.
 
     ``report`` gets (replica, samples done). On an interrupt all workers save their checkpoints before this returns;
-    if this process is killed, they end with it, and the checkpoints of the last ``checkpoint_seconds`` are there.
+    if this process is killed, they end with it, and their latest checkpoints are there.
     """
     context = multiprocessing.get_context("spawn")
     messages, stop = context.Queue(), context.Event()
@@ -54,8 +52,8 @@ def run_replicas(
         try:
             with _uninterrupted():
                 jobs: dict[Future[Trajectory], int] = {
-                    pool.submit(_run_one, index, atoms, potential, *job, checkpoint_seconds): index
-                    for index, job in enumerate(zip(settings, checkpoints, keys, strict=True))
+                    pool.submit(_run_one, index, atoms, potential, *job): index
+                    for index, job in enumerate(zip(settings, checkpoints, strict=True))
                 }
             _collect(jobs, finished)
         except BaseException:
@@ -105,16 +103,14 @@ def _run_one(
     atoms: Atoms,
     potential: SitePotential,
     settings: ReplicaSettings,
-    checkpoint: Path,
-    key: str,
-    checkpoint_seconds: float,
+    checkpoint: Checkpoint,
 ) -> Trajectory:
     def report(done: int) -> None:
         _worker["messages"].put((index, done))
         if _worker["stop"].is_set():
             raise Stopped
 
-    return run_replica(atoms, potential, settings, checkpoint, key, report, checkpoint_seconds)
+    return run_replica(atoms, potential, settings, checkpoint, report)
 
 
 @contextlib.contextmanager

@@ -34,41 +34,58 @@ class Broadening(Protocol):
         """Kernel in ps/rad at detunings in rad/ps."""
         ...
 
+    def slope(self, detuning: np.ndarray) -> np.ndarray:
+        """Its derivative with respect to ln(width), ps/rad."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Gaussian:
-    """exp(-x^2 / 2 s^2) / (s sqrt(2 pi)), with standard deviation s = ``width``, cut at 4 s."""
+    """exp(-x^2 / 2 s^2) / (s sqrt(2 pi)), with standard deviation s = ``width``, zero beyond ``cut`` of them."""
 
     width: float
+    cut: float = 4.0
     name: ClassVar[str] = "gaussian"
 
     @property
     def reach(self) -> float:
-        """Four standard deviations."""
-        return 4.0 * self.width
+        """``cut`` standard deviations."""
+        return self.cut * self.width
 
     def __call__(self, detuning: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
-        height = 1.0 / (self.width * math.sqrt(2.0 * math.pi) * math.erf(4.0 / math.sqrt(2.0)))
-        return np.where(np.abs(detuning) < self.reach, height * np.exp(-0.5 * (detuning / self.width) ** 2), 0.0)
+        height = 1.0 / (self.width * math.sqrt(2.0 * math.pi) * math.erf(self.cut / math.sqrt(2.0)))
+        squared = np.square(detuning / self.width)
+        return np.where(squared < self.cut**2, height * np.exp(-0.5 * squared), 0.0)
+
+    def slope(self, detuning: np.ndarray) -> np.ndarray:
+        """See ``Broadening``."""
+        return self(detuning) * (np.square(detuning / self.width) - 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Lorentzian:
-    """(1 / pi) h / (x^2 + h^2), with half width at half maximum h = ``width``, cut at 20 h."""
+    """(1 / pi) h / (x^2 + h^2), with half width at half maximum h = ``width``, zero beyond ``cut`` of them."""
 
     width: float
+    cut: float = 20.0
     name: ClassVar[str] = "lorentzian"
 
     @property
     def reach(self) -> float:
-        """Twenty half widths."""
-        return 20.0 * self.width
+        """``cut`` half widths."""
+        return self.cut * self.width
 
     def __call__(self, detuning: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
-        area = 2.0 * math.atan(20.0)
-        return np.where(np.abs(detuning) < self.reach, self.width / (detuning**2 + self.width**2) / area, 0.0)
+        area = 2.0 * math.atan(self.cut)
+        squared = np.square(detuning / self.width)
+        return (squared < self.cut**2) / (self.width * area * (1.0 + squared))
+
+    def slope(self, detuning: np.ndarray) -> np.ndarray:
+        """See ``Broadening``."""
+        squared = np.square(detuning / self.width)
+        return self(detuning) * (squared - 1.0) / (squared + 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +103,11 @@ class Triangular:
     def __call__(self, detuning: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
         return np.maximum(0.0, 1.0 - np.abs(detuning) / self.width) / self.width
+
+    def slope(self, detuning: np.ndarray) -> np.ndarray:
+        """See ``Broadening``."""
+        distance = np.abs(detuning) / self.width
+        return (distance < 1.0) * (2.0 * distance - 1.0) / self.width
 
 
 def broadening_named(name: str, width: float) -> Broadening:

@@ -10,7 +10,8 @@ decays into m and n, m absorbs n, n absorbs m. With P = |phi|^2 delta / (w_m w_n
 
     2 P (1 + n_m + n_n) to l,    2 P (n_n - n_l) to m,    2 P (n_m - n_l) to n.
 
-Temperatures enter through occupations only: small matrix products of P with a table of all of them.
+Temperatures enter through occupations only: small matrix products of P with a table of all of them. The same visit
+counts the scattering channels of each mode (``ldmd.lattice.channels``).
 """
 
 from __future__ import annotations
@@ -18,22 +19,23 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ldmd.checkpoint import Checkpoint
 from ldmd.force_constants.third import ThirdOrder
 from ldmd.lattice.broadening import Broadening
+from ldmd.lattice.channels import Channels, channels, count_channels, merge_channels, no_channels
+from ldmd.lattice.matrix_elements import MatrixElements, Precision
 from ldmd.lattice.modes import Modes
-from ldmd.lattice.statistics import statistics_named
+from ldmd.lattice.statistics import Classical, statistics_named
+from ldmd.lattice.triplets import MEMORY, MODES_PER_BLOCK, Sums, blocks, sum_over_blocks
 from ldmd.results import quantity
 from ldmd.units import FORCE_TO_ACCELERATION, HBAR
 
-MODES_PER_TASK = 16
-"""Lowest modes m per task: small enough to balance threads, and the unit in which partial sums are added."""
-PARTNERS_PER_BLOCK = 32
-"""Modes n per matrix product: wider blocks are faster per flop but waste more of their window of l."""
+PREFACTOR = 2.0 * np.pi * HBAR / 16.0 * FORCE_TO_ACCELERATION**3
+"""Of the sums over pairs m <= n: the 2 is that of the three contributions of a visit."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,10 @@ class Linewidths:
     gamma: np.ndarray = quantity(("temperature", "statistics", "mode"), "rad/ps", "linewidth, HWHM; 0 for translations")
     kernel: str
     width: float
+    channels: Channels | None = None
+    precision: str = "float64"
+    precision_error: float = 0.0
+    """With float32 products: largest relative difference to float64 in a sample of the triplets."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,11 +59,22 @@ class _Table:
 
     frequencies: np.ndarray
     displacements: np.ndarray
-    panels: tuple[np.ndarray, ...]
-    """The displacements in contiguous panels of ``PARTNERS_PER_BLOCK`` modes: one panel stays in the cache."""
+    """Divided by the square root of the frequency."""
     occupations: np.ndarray
+    """The last column is the classical limit at some temperature: for the channels."""
     vacuum: np.ndarray
     broadening: Broadening
+
+    def partners(self, m: int) -> range:
+        """Modes n >= m for which some mode l has about the frequency w_m + w_n."""
+        limit = self.frequencies[-1] + self.broadening.reach - self.frequencies[m]
+        return range(m, int(np.searchsorted(self.frequencies, limit, side="right")))
+
+    @property
+    def lowest(self) -> int:
+        """Number of modes m that have any partner."""
+        highest = 0.5 * (self.frequencies[-1] + self.broadening.reach)
+        return int(np.searchsorted(self.frequencies, highest, side="right"))
 
 
 def linewidths(
@@ -67,32 +84,51 @@ def linewidths(
     statistics: Sequence[str],
     broadening: Broadening,
     progress: Callable[[int, int], None] | None = None,
+    *,
     threads: int | None = None,
+    memory: float = MEMORY,
+    precision: Precision = "float64",
+    checkpoint: Checkpoint | None = None,
 ) -> Linewidths:
     """Linewidths of every vibrating mode; imaginary modes and rigid translations scatter nobody and get zero.
 
-    ``progress`` is called with pairs of modes done and in all. The sums are added in a fixed order: the result does
-    not depend on the number of threads.
+    ``progress`` is called with pairs of modes done and in all. ``memory`` (bytes) bounds what is held beyond a few
+    matrices of the modes. With ``precision`` "float32" matrix elements are computed in single precision, and what
+    that costs in accuracy is measured on a sample of the triplets; sums are always in double precision. The result
+    depends neither on the number of threads nor on interruptions that a ``checkpoint`` outlives.
     """
     table = _table(modes, temperatures, statistics, broadening)
-    sums = _all_triplets(third, table, progress, threads or os.cpu_count() or 1)
-    gamma = np.zeros((len(modes.frequencies), sums.shape[1]))
-    gamma[modes.vibrating] = np.pi * HBAR / 16.0 * FORCE_TO_ACCELERATION**3 * sums
-    shape = (len(temperatures), len(statistics), len(modes.frequencies))
-    values = np.ascontiguousarray(gamma.T).reshape(shape)
+    elements = MatrixElements(third, table.displacements, precision)
+    threads = min(threads or os.cpu_count() or 1, max(1, int(memory // (MODES_PER_BLOCK * elements.bytes_per_mode))))
+    tasks = blocks(table.lowest, elements.bytes_per_mode, memory)
+    costs = [sum(len(table.partners(m)) for m in task) for task in tasks]
+    sums = sum_over_blocks(
+        lambda task: _visit(elements, table, task),
+        tasks,
+        costs,
+        merge=_merge,
+        threads=threads,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
+    gamma = np.zeros((len(modes.frequencies), len(temperatures) * len(statistics)))
+    gamma[modes.vibrating] = PREFACTOR * sums["gamma"][:, :-1]
     return Linewidths(
         temperatures=np.asarray(temperatures, dtype=float),
         statistics=tuple(statistics),
-        gamma=values,
+        gamma=np.ascontiguousarray(gamma.T).reshape(len(temperatures), len(statistics), -1),
         kernel=broadening.name,
         width=broadening.width,
+        channels=channels(sums, sums["gamma"][:, -1], modes.vibrating),
+        precision=precision,
+        precision_error=0.0 if precision == "float64" else _precision_error(third, elements, table, tasks),
     )
 
 
 def pair_count(modes: Modes, broadening: Broadening) -> int:
     """Number of pairs m <= n that have any mode l near w_m + w_n: what the triplet sum costs is proportional to it."""
-    table = _table(modes, (300.0,), ("classical",), broadening)
-    return sum(len(_partners(table, m)) for m in range(len(table.frequencies)))
+    table = _table(modes, (), (), broadening)
+    return sum(len(table.partners(m)) for m in range(table.lowest))
 
 
 def probe(
@@ -102,14 +138,20 @@ def probe(
     statistics: Sequence[str],
     broadening: Broadening,
     count: int,
-) -> int:
-    """Do the work of ``count`` modes spread over the spectrum, for a timing; returns the number of pairs visited."""
+) -> Callable[[], int]:
+    """Work to be timed: the triplets of ``count`` modes spread over the spectrum; it returns the pairs visited."""
     table = _table(modes, temperatures, statistics, broadening)
-    chosen = np.linspace(0, 0.4 * len(table.frequencies), count).astype(int)
-    with threadpool_limits(limits=1):
-        for m in chosen:
-            _task(third, table, range(m, m + 1))
-    return sum(len(_partners(table, m)) for m in chosen)
+    elements = MatrixElements(third, table.displacements)
+    starts = np.linspace(0, 0.4 * len(table.frequencies), max(1, count // MODES_PER_BLOCK)).astype(int)
+    chosen = [range(start, min(start + MODES_PER_BLOCK, table.lowest)) for start in starts]
+
+    def work() -> int:
+        with threadpool_limits(limits=1):
+            for task in chosen:
+                _visit(elements, table, task)
+        return sum(len(table.partners(m)) for task in chosen for m in task)
+
+    return work
 
 
 def _table(modes: Modes, temperatures: Sequence[float], statistics: Sequence[str], broadening: Broadening) -> _Table:
@@ -117,68 +159,59 @@ def _table(modes: Modes, temperatures: Sequence[float], statistics: Sequence[str
     frequencies = modes.frequencies[mask]
     kinds = [statistics_named(name) for name in statistics]
     columns = [kind.occupation(frequencies, temperature) for temperature in temperatures for kind in kinds]
-    vacuum = np.array([kind.vacuum for _ in temperatures for kind in kinds])
-    displacements = np.ascontiguousarray(modes.displacements[:, mask])
-    edges = range(0, len(frequencies), PARTNERS_PER_BLOCK)
-    panels = tuple(np.ascontiguousarray(displacements[:, start : start + PARTNERS_PER_BLOCK]) for start in edges)
-    return _Table(frequencies, displacements, panels, np.array(columns).T.copy(), vacuum, broadening)
+    vacuum = [kind.vacuum for _ in temperatures for kind in kinds]
+    columns.append(1.0 / frequencies)
+    vacuum.append(Classical.vacuum)
+    displacements = modes.displacements[:, mask] / np.sqrt(frequencies)
+    return _Table(frequencies, displacements, np.array(columns).T.copy(), np.array(vacuum), broadening)
 
 
-def _all_triplets(
-    third: ThirdOrder, table: _Table, progress: Callable[[int, int], None] | None, threads: int
-) -> np.ndarray:
-    """Sum over tasks of consecutive lowest modes, run side by side and added in order."""
-    highest = 0.5 * (table.frequencies[-1] + table.broadening.reach)
-    count = int(np.searchsorted(table.frequencies, highest, side="right"))
-    tasks = [range(start, min(start + MODES_PER_TASK, count)) for start in range(0, count, MODES_PER_TASK)]
-    pairs = [sum(len(_partners(table, m)) for m in task) for task in tasks]
-    total, done = np.zeros_like(table.occupations), 0
-    third.along(table.displacements[:, 0])  # fills the operator's cache before threads share it
-    with threadpool_limits(limits=1), ThreadPoolExecutor(threads) as pool:
-        for partial, size in zip(pool.map(lambda task: _task(third, table, task), tasks), pairs, strict=True):
-            total += partial
-            done += size
-            if progress is not None:
-                progress(done, sum(pairs))
-    return total
-
-
-def _partners(table: _Table, m: int) -> range:
-    """Modes n >= m for which some mode l has about the frequency w_m + w_n."""
-    limit = table.frequencies[-1] + table.broadening.reach - table.frequencies[m]
-    return range(m, int(np.searchsorted(table.frequencies, limit, side="right")))
-
-
-def _task(third: ThirdOrder, table: _Table, modes: range) -> np.ndarray:
+def _visit(elements: MatrixElements, table: _Table, modes: range) -> Sums:
     """Sums of all triplets whose lowest mode is among ``modes``."""
-    sums = np.zeros_like(table.occupations)
-    for m in modes:
-        partners = _partners(table, m)
-        if not partners:
-            continue
-        matrix = third.along(table.displacements[:, m])
-        for panel in range(partners.start // PARTNERS_PER_BLOCK, -(-partners.stop // PARTNERS_PER_BLOCK)):
-            _pairs_with(m, panel, matrix @ table.panels[panel], table, sums)
+    sums = {"gamma": np.zeros_like(table.occupations), **no_channels(len(table.frequencies))}
+    partners = table.partners(modes.start) if modes else range(0)
+    for panel, half in elements.halves(modes, partners):
+        _pairs(slice(modes.start, modes.stop), panel, half, elements, table, sums)
     return sums
 
 
-def _pairs_with(m: int, panel: int, contracted: np.ndarray, table: _Table, sums: np.ndarray) -> None:
-    """Add all triplets of mode m with the modes n >= m of a panel; ``contracted`` is Phi3 . u_m . u_n, (3N, n)."""
-    frequencies, occupations, reach = table.frequencies, table.occupations, table.broadening.reach
-    n = slice(panel * PARTNERS_PER_BLOCK, panel * PARTNERS_PER_BLOCK + contracted.shape[1])
-    pair = frequencies[m] + frequencies[n]
-    low, high = np.searchsorted(frequencies, (pair[0] - reach, pair[-1] + reach))
+def _pairs(m: slice, n: slice, half: np.ndarray, elements: MatrixElements, table: _Table, sums: Sums) -> None:
+    """Add all triplets of modes m with modes n >= m of a panel; ``half`` (3N, m, n) is Phi3 . u_m . u_n."""
+    frequencies, reach = table.frequencies, table.broadening.reach
+    pair = frequencies[m, None] + frequencies[n]
+    low, high = np.searchsorted(frequencies, (pair[0, 0] - reach, pair[-1, -1] + reach))
     if low == high:
         return
     window = slice(int(low), int(high))
-    phi = contracted.T @ table.displacements[:, window]
-    weight = phi**2 * table.broadening(pair[:, None] - frequencies[window])
-    weight *= 2.0 / (frequencies[m] * frequencies[n, None] * frequencies[window])
-    if n.start <= m:
-        weight[: m - n.start] = 0.0
-        if m < n.stop:
-            weight[m - n.start] *= 0.5
-    rows, columns = weight.sum(axis=1), weight.sum(axis=0)
-    sums[m] += rows @ occupations[n] - columns @ occupations[window]
-    sums[n] += rows[:, None] * occupations[m] - weight @ occupations[window]
-    sums[window] += columns[:, None] * (table.vacuum + occupations[m]) + weight.T @ occupations[n]
+    detuning = pair[:, :, None] - frequencies[window]
+    squared = np.square(elements.phi(half, window), dtype=float)
+    if n.start < m.stop:
+        order = np.subtract.outer(np.arange(m.start, m.stop), np.arange(n.start, n.stop))
+        squared *= np.where(order < 0, 1.0, np.where(order == 0, 0.5, 0.0))[:, :, None]
+    weight, slope = squared * table.broadening(detuning), squared * table.broadening.slope(detuning)
+    _deposit(m, n, window, weight, table, sums["gamma"])
+    count_channels(m, n, window, weight, slope, table.occupations[:, -1], sums)
+
+
+def _deposit(m: slice, n: slice, window: slice, weight: np.ndarray, table: _Table, gamma: np.ndarray) -> None:
+    """The contributions of triplets of given weights (m, n, l) to all three of their modes."""
+    of_m, of_n, of_l = table.occupations[m, None], table.occupations[n], table.occupations[window]
+    rows, lost = weight.sum(axis=2)[:, :, None], weight @ of_l
+    gamma[m] += (rows * of_n - lost).sum(axis=1)
+    gamma[n] += (rows * of_m - lost).sum(axis=0)
+    pairs = (table.vacuum + of_m + of_n).reshape(-1, gamma.shape[1])
+    gamma[window] += weight.reshape(len(pairs), -1).T @ pairs
+
+
+def _merge(first: Sums, second: Sums) -> Sums:
+    return {"gamma": first["gamma"] + second["gamma"], **merge_channels(first, second)}
+
+
+def _precision_error(third: ThirdOrder, elements: MatrixElements, table: _Table, tasks: list[range]) -> float:
+    """Largest relative difference of what three blocks add to a linewidth, to that in double precision."""
+    exact, worst = MatrixElements(third, table.displacements), 0.0
+    for task in tasks[:: max(1, len(tasks) // 3)]:
+        here, there = (_visit(kind, table, task)["gamma"] for kind in (elements, exact))
+        counted = np.abs(there) > 1e-3 * np.abs(there).max()
+        worst = max(worst, float(np.max(np.abs(here - there)[counted] / np.abs(there)[counted], initial=0.0)))
+    return worst

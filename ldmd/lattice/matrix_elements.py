@@ -13,7 +13,7 @@ modes n after the other.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ Precision = Literal["float64", "float32"]
 
 PARTNERS_PER_PANEL = 32
 """Modes n per product: more are faster per flop, but the window of l that they span together is wider."""
-WIDTHS = 4
+WIDTHS = 8
 """Groups of atoms with about the same number of columns: padding all to the widest would cost a third more."""
 
 
@@ -63,29 +63,28 @@ class MatrixElements:
         blocks = sum(batch.sources.size for batch in self._batches) + PARTNERS_PER_PANEL * len(self._ordered)
         return self._ordered.itemsize * blocks + 2 * 8 * self._third.pattern.nnz
 
-    def halves(self, modes: range, partners: Callable[[int], range]) -> Iterator[tuple[int, slice, np.ndarray]]:
-        """Phi3 contracted with modes m and n, for every m of a block and all panels that hold partners of it.
+    def halves(self, modes: range, partners: range) -> Iterator[tuple[slice, np.ndarray]]:
+        """Phi3 contracted with a block of modes m, and then with one panel after the other that holds partners n.
 
-        Yields m, the panel's modes n and the contraction (3N, n) with rows in the order that ``phi`` expects. A panel
-        may begin before the first partner and end after the last.
+        Yields the panel's modes n and the contraction (3N, m, n) with rows in the order that ``phi`` expects; the
+        array is used again for the next panel. The first panel may begin before the first partner, the last may end
+        after the last.
         """
-        wanted = {m: found for m in modes if (found := partners(m))}
-        if not wanted:
+        if not modes or not partners:
             return
-        lowest, highest = min(wanted), max(wanted)
-        blocks = self._blocks(lowest, highest + 1)
-        first = min(found.start for found in wanted.values()) // PARTNERS_PER_PANEL
-        last = max(found.stop - 1 for found in wanted.values()) // PARTNERS_PER_PANEL
-        for panel in range(first, last + 1):
-            n = slice(panel * PARTNERS_PER_PANEL, panel * PARTNERS_PER_PANEL + self._panels[panel].shape[1])
-            products = self._products(blocks, self._panels[panel])
-            for m, found in wanted.items():
-                if found.start < n.stop and found.stop > n.start:
-                    yield m, n, np.concatenate([p[:, :, m - lowest].reshape(-1, p.shape[3]) for p in products])
+        blocks = self._blocks(modes.start, modes.stop)
+        buffer = np.empty((len(self._ordered), len(modes), PARTNERS_PER_PANEL), dtype=self._ordered.dtype)
+        for panel in range(partners.start // PARTNERS_PER_PANEL, -(-partners.stop // PARTNERS_PER_PANEL)):
+            source, start = self._panels[panel], panel * PARTNERS_PER_PANEL
+            whole = source.shape[1] == PARTNERS_PER_PANEL
+            half = buffer if whole else np.empty((*buffer.shape[:2], source.shape[1]), dtype=buffer.dtype)
+            self._multiply(blocks, source, half)
+            yield slice(start, start + source.shape[1]), half
 
     def phi(self, half: np.ndarray, window: slice) -> np.ndarray:
-        """phi_mnl (n, window) of the modes l in a window, for a contraction from ``halves``."""
-        return half.T @ self._ordered[:, window]
+        """phi_mnl (m, n, window) of the modes l in a window, for a contraction from ``halves``."""
+        pairs = half.reshape(len(half), -1)
+        return (pairs.T @ self._ordered[:, window]).reshape(*half.shape[1:], -1)
 
     def _blocks(self, start: int, stop: int) -> list[np.ndarray]:
         """Contractions with modes m as dense blocks (A, 3, K, m) of every batch."""
@@ -93,10 +92,14 @@ class MatrixElements:
         padded = np.vstack([data, np.zeros((1, stop - start))]).astype(self._ordered.dtype, copy=False)
         return [np.take(padded, batch.sources, axis=0) for batch in self._batches]
 
-    def _products(self, blocks: list[np.ndarray], panel: np.ndarray) -> list[np.ndarray]:
-        """Blocks (A, 3, K, m) times what they touch of a panel (3N + 1, n): (A, 3, m, n) of every batch."""
-        touched = [np.take(panel, batch.columns, axis=0) for batch in self._batches]
-        return [block.swapaxes(2, 3) @ part[:, None] for block, part in zip(blocks, touched, strict=True)]
+    def _multiply(self, blocks: list[np.ndarray], panel: np.ndarray, out: np.ndarray) -> None:
+        """Blocks (A, 3, K, m) of every batch times what they touch of a panel (3N + 1, n), into (3N, m, n)."""
+        start = 0
+        for batch, block in zip(self._batches, blocks, strict=True):
+            stop = start + batch.rows.size
+            touched = np.take(panel, batch.columns, axis=0)[:, None]
+            np.matmul(block.swapaxes(2, 3), touched, out=out[start:stop].reshape(*batch.rows.shape, *out.shape[1:]))
+            start = stop
 
 
 def _batches(pattern: sp.csr_array) -> list[_Batch]:

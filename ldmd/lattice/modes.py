@@ -50,7 +50,7 @@ class Modes:
 def normal_modes(second: SecondOrder, masses: np.ndarray) -> Modes:
     """Diagonalise the mass-weighted force constants for masses (N,) in amu."""
     dynamical = second.mass_weighted(masses) * FORCE_TO_ACCELERATION
-    squares, vectors = scipy.linalg.eigh(dynamical, overwrite_a=True, check_finite=True)
+    squares, vectors = scipy.linalg.eigh(dynamical, overwrite_a=True, check_finite=True, driver="evd")
     frequencies = np.sign(squares) * np.sqrt(np.abs(squares))
     amplitudes = np.sum(vectors.reshape(-1, 3, len(squares)) ** 2, axis=1)
     participation = 1.0 / (len(masses) * np.sum(amplitudes**2, axis=0))

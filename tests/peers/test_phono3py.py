@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from typing import ClassVar
-
 import numpy as np
 import pytest
 from small_silica import graph_of, silica_potential, triclinic_minimum
 
 from ldmd.force_constants.autodiff import second_order, third_order
+from ldmd.lattice.broadening import Gaussian
 from ldmd.lattice.linewidths import linewidths
 from ldmd.lattice.modes import normal_modes
 from ldmd.units import THZ
@@ -21,21 +18,6 @@ SIGMA = 0.5
 """THz."""
 HOT = 1e7
 """K, where Bose-Einstein factors are classical to 1e-8: phono3py has no classical statistics of its own."""
-
-
-@dataclasses.dataclass(frozen=True)
-class WholeGaussian:
-    """A Gaussian of standard deviation ``width`` that is cut where it no longer counts, as phono3py's is."""
-
-    width: float
-    name: ClassVar[str] = "whole gaussian"
-
-    @property
-    def reach(self) -> float:
-        return 9.0 * self.width
-
-    def __call__(self, detuning: np.ndarray) -> np.ndarray:
-        return np.exp(-0.5 * (detuning / self.width) ** 2) / (self.width * math.sqrt(2.0 * math.pi))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +35,7 @@ def both() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     third = third_order(potential, atoms.positions, graph)
     modes = normal_modes(second, atoms.get_masses())
     statistics = ("bose-einstein", "classical")
-    found = linewidths(third, modes, [300.0, HOT], statistics, WholeGaussian(THZ * SIGMA)).gamma
+    found = linewidths(third, modes, [300.0, HOT], statistics, Gaussian(THZ * SIGMA, cut=9.0)).gamma
     ours = np.stack([found[0, 0], found[1, 1]])
 
     cell = PhonopyAtoms(

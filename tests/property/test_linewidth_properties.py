@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_crystal import random_modes, random_third
 
+from ldmd.checkpoint import Checkpoint
 from ldmd.errors import InputError
 from ldmd.lattice.broadening import Broadening, Gaussian, Lorentzian, Triangular, broadening_named
 from ldmd.lattice.linewidths import linewidths
@@ -95,6 +99,109 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     )
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(one, five)
+
+
+def channels_by_loops(dense: np.ndarray, modes: Modes, kernel: Broadening) -> tuple[np.ndarray, np.ndarray]:
+    """N_eff and the share of the two strongest, from a list of every mode's classical contributions by pair {n, l}."""
+    vectors = modes.eigenvectors / np.sqrt(np.repeat(modes.masses, 3))[:, None]
+    phi = np.einsum("abc,am,bn,cl->mnl", dense, vectors, vectors, vectors, optimize=True)
+    w, real = modes.frequencies, np.flatnonzero(modes.vibrating)
+    effective, share = np.full(len(w), np.nan), np.full(len(w), np.nan)
+    for m in real:
+        pairs: dict[tuple[int, int], float] = {}
+        for n in real:
+            for l in real:  # noqa: E741
+                strength = phi[m, n, l] ** 2 / (w[m] * w[n] * w[l])
+                value = strength * (1.0 / w[n] + 1.0 / w[l]) * float(kernel(np.array(w[m] - w[n] - w[l])))
+                value += 2.0 * strength * (1.0 / w[n] - 1.0 / w[l]) * float(kernel(np.array(w[m] + w[n] - w[l])))
+                pair = (min(n, l), max(n, l))
+                pairs[pair] = pairs.get(pair, 0.0) + value
+        c = np.array(sorted(pairs.values()))
+        if c.sum() > 0.0:
+            effective[m], share[m] = c.sum() ** 2 / np.sum(c**2), c[-2:].sum() / c.sum()
+    return effective, share
+
+
+@settings(max_examples=8)
+@given(seeds, st.integers(2, 4))
+def test_channels_are_those_of_a_list_of_all(seed: int, atoms: int) -> None:
+    """A kernel narrower than the lowest frequency: no pair scatters a mode in two ways at once."""
+    generator = np.random.default_rng(seed)
+    modes, (third, dense) = random_modes(atoms, generator), random_third(atoms, generator)
+    kernel = Triangular(0.49 * float(modes.frequencies[modes.vibrating][0]))
+    found = linewidths(third, modes, [300.0], BOTH, kernel).channels
+    assert found is not None
+    effective, share = channels_by_loops(dense, modes, kernel)
+    np.testing.assert_allclose(found.effective, effective, rtol=1e-9)
+    np.testing.assert_allclose(found.top_two_share, share, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kernel", [Gaussian(6.0), Lorentzian(1.5)])
+def test_width_sensitivity_is_a_derivative(kernel: Gaussian | Lorentzian) -> None:
+    """Kernels that stay smooth: the small jump at the cut of a Gaussian moves through few triplets."""
+    generator = np.random.default_rng(11)
+    modes, (third, _) = random_modes(6, generator), random_third(6, generator)
+    wide = dataclasses.replace(kernel, cut=40.0 if isinstance(kernel, Gaussian) else 1e4)
+
+    def log_gamma(scale: float) -> np.ndarray:
+        here = dataclasses.replace(wide, width=scale * wide.width)
+        return np.log(linewidths(third, modes, [300.0], ["classical"], here).gamma[0, 0, modes.vibrating])
+
+    expected = (log_gamma(1.001) - log_gamma(0.999)) / (np.log(1.001) - np.log(0.999))
+    found = linewidths(third, modes, [300.0], ["classical"], wide).channels
+    assert found is not None
+    np.testing.assert_allclose(found.width_sensitivity[modes.vibrating], expected, atol=2e-5)
+
+
+def test_single_precision_says_what_it_costs() -> None:
+    generator = np.random.default_rng(5)
+    modes, (third, _) = random_modes(20, generator), random_third(20, generator)
+    double, single = (
+        linewidths(third, modes, [300.0], BOTH, Gaussian(6.0), precision=precision)
+        for precision in ("float64", "float32")
+    )
+    error = np.max(np.abs(single.gamma - double.gamma)[..., modes.vibrating] / double.gamma[..., modes.vibrating])
+    assert double.precision_error == 0.0
+    assert 1e-9 < error < 1e-4
+    assert error / 30.0 < single.precision_error < 30.0 * error
+
+
+def test_little_memory_changes_nothing_but_the_order_of_sums() -> None:
+    generator = np.random.default_rng(6)
+    modes, (third, _) = random_modes(12, generator), random_third(12, generator)
+    roomy, tight = (
+        linewidths(third, modes, [300.0], BOTH, Gaussian(6.0), memory=memory).gamma for memory in (1e9, 1.0)
+    )
+    np.testing.assert_allclose(tight, roomy, rtol=1e-12)
+
+
+def test_an_interrupted_sum_goes_on_and_changes_no_bit(tmp_path: Path) -> None:
+    """Interrupted after three blocks; what comes back is the rest only, and the result the same to the last bit."""
+    generator = np.random.default_rng(7)
+    modes, (third, _) = random_modes(24, generator), random_third(24, generator)
+    checkpoint = Checkpoint(tmp_path / "linewidths.checkpoint.npz", "key", seconds=1e9)
+    seen: list[int] = []
+
+    def interrupt(done: int, _: int) -> None:
+        seen.append(done)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    arguments = (third, modes, [100.0, 300.0], BOTH, Gaussian(6.0))
+    with pytest.raises(KeyboardInterrupt):
+        linewidths(*arguments, interrupt, memory=1e4, checkpoint=checkpoint)
+    rest: list[int] = []
+    resumed = linewidths(*arguments, lambda done, _: rest.append(done), memory=1e4, checkpoint=checkpoint)
+    whole: list[int] = []
+    straight = linewidths(*arguments, lambda done, _: whole.append(done), memory=1e4)
+    assert seen == whole[:3] and rest == whole[3:] and len(rest) > 2
+    np.testing.assert_array_equal(resumed.gamma, straight.gamma)
+    assert resumed.channels is not None and straight.channels is not None
+    np.testing.assert_array_equal(resumed.channels.top_two_share, straight.channels.top_two_share)
+    checkpoint.key = "another"
+    again: list[int] = []
+    linewidths(*arguments, lambda done, _: again.append(done), memory=1e4, checkpoint=checkpoint)
+    assert again == whole, "the sums of another problem are not used"
 
 
 def test_progress_counts_every_pair_and_ends() -> None:

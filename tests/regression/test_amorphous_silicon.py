@@ -114,6 +114,9 @@ class KaldoGaussian:
         inside = np.abs(detuning) < self.reach
         return np.where(inside, np.exp(-((detuning / self.width) ** 2)) / (self.width * math.sqrt(math.pi)), 0.0)
 
+    def slope(self, detuning: np.ndarray) -> np.ndarray:
+        return self(detuning) * (2.0 * (detuning / self.width) ** 2 - 1.0)
+
 
 def test_full_width_of_mode_250_in_two_kernels(silicon: AmorphousSilicon, modes: Modes, widths: Linewidths) -> None:
     """rad/ps, as pinned to six decimals."""

@@ -10,6 +10,7 @@ import pytest
 from ase import Atoms
 from small_silica import cristobalite, silica_potential
 
+from ldmd.checkpoint import Checkpoint
 from ldmd.dynamics.integrate import Engine, Phase, Samples, maxwell_velocities, temperature_of
 from ldmd.dynamics.pairs import candidate_pairs
 from ldmd.dynamics.replica import ReplicaSettings, run_replica
@@ -32,7 +33,7 @@ def atoms() -> Atoms:
 @pytest.fixture(scope="module")
 def uninterrupted(atoms: Atoms, tmp_path_factory: pytest.TempPathFactory) -> Trajectory:
     path = tmp_path_factory.mktemp("replica") / "checkpoint.npz"
-    trajectory = run_replica(atoms, silica_potential(), SETTINGS, path, "key")
+    trajectory = run_replica(atoms, silica_potential(), SETTINGS, Checkpoint(path, "key"))
     assert not path.exists(), "nothing is left behind by a run that took no minute"
     return trajectory
 
@@ -57,7 +58,7 @@ def run_until(count: int, atoms: Atoms, path: Path, key: str = "key") -> list[in
             raise Killed
 
     with pytest.raises(Killed):
-        run_replica(atoms, silica_potential(), SETTINGS, path, key, report)
+        run_replica(atoms, silica_potential(), SETTINGS, Checkpoint(path, key), report)
     return seen
 
 
@@ -69,7 +70,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     path = tmp_path / "checkpoint.npz"
     run_until(chunks, atoms, path)
     seen: list[int] = []
-    same(run_replica(atoms, silica_potential(), SETTINGS, path, "key", seen.append), uninterrupted)
+    same(run_replica(atoms, silica_potential(), SETTINGS, Checkpoint(path, "key"), seen.append), uninterrupted)
     assert seen == list(range(25 * (chunks + 1), 201, 25)), "it did not start anew"
 
 
@@ -77,13 +78,13 @@ def test_killed_again_and_again(atoms: Atoms, uninterrupted: Trajectory, tmp_pat
     path = tmp_path / "checkpoint.npz"
     for _ in range(4):
         run_until(2, atoms, path)
-    same(run_replica(atoms, silica_potential(), SETTINGS, path, "key"), uninterrupted)
+    same(run_replica(atoms, silica_potential(), SETTINGS, Checkpoint(path, "key")), uninterrupted)
 
 
 def test_the_checkpoint_of_another_run_is_not_used(atoms: Atoms, uninterrupted: Trajectory, tmp_path: Path) -> None:
     path, seen = tmp_path / "checkpoint.npz", list[int]()
     run_until(5, atoms, path, "another key")
-    same(run_replica(atoms, silica_potential(), SETTINGS, path, "key", seen.append), uninterrupted)
+    same(run_replica(atoms, silica_potential(), SETTINGS, Checkpoint(path, "key"), seen.append), uninterrupted)
     assert seen[0] == 25
 
 
@@ -96,7 +97,7 @@ def test_a_damaged_checkpoint_is_not_used(atoms: Atoms, uninterrupted: Trajector
     flipped = whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :]
     path.write_bytes({"truncated": whole[:middle], "empty": b"", "prose": b"hello", "flipped": flipped}[damage])
     seen: list[int] = []
-    same(run_replica(atoms, silica_potential(), SETTINGS, path, "key", seen.append), uninterrupted)
+    same(run_replica(atoms, silica_potential(), SETTINGS, Checkpoint(path, "key"), seen.append), uninterrupted)
     assert seen[0] == 25
 
 
@@ -112,7 +113,7 @@ def test_no_damage_to_a_checkpoint_raises(atoms: Atoms, tmp_path: Path) -> None:
     places = np.concatenate([np.arange(len(whole) - 1500, len(whole)), generator.integers(0, len(whole), 200)])
     for place in places[:: 1 if len(places) < 300 else 3]:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x09]) + whole[place + 1 :])
-        _resume(engine, path, "no such key")
+        _resume(engine, Checkpoint(path, "no such key"))
 
 
 def test_frames_and_records_of_a_replica(atoms: Atoms, uninterrupted: Trajectory) -> None:
@@ -131,7 +132,7 @@ def test_frames_and_records_of_a_replica(atoms: Atoms, uninterrupted: Trajectory
     assert uninterrupted.largest_momentum < 1e-10
     assert np.ptp(uninterrupted.energy) < 2e-3
     other = run_replica(
-        atoms, silica_potential(), dataclasses.replace(SETTINGS, seed=10), Path("/nonexistent/none"), "k"
+        atoms, silica_potential(), dataclasses.replace(SETTINGS, seed=10), Checkpoint(Path("/nonexistent/none"), "k")
     )
     assert np.abs(other.flux - uninterrupted.flux).max() > 1.0, "another seed is another trajectory"
 

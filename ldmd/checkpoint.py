@@ -1,0 +1,66 @@
+"""Arrays of unfinished work, kept in one file that is either complete or as it was before."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import logging
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ldmd.store import write_atomically
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class Checkpoint:
+    """Where unfinished work is kept, whose it is, and how often it is written."""
+
+    path: Path
+    key: str
+    """Digest of everything the work depends on; a file with another one is not this work's."""
+    seconds: float = 60.0
+    """Wall time between two of them: the work that a kill can cost."""
+    written: float = dataclasses.field(default_factory=time.monotonic)
+    """When the last one was, or the work began."""
+
+    @property
+    def due(self) -> bool:
+        """Whether enough time has passed since the last one."""
+        return time.monotonic() - self.written > self.seconds
+
+    def save(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write the arrays, in place of any earlier ones.
+
+        Raises
+        ------
+        InputError
+            Where the disk is full or the folder may not be written; what was there before is still there.
+        """
+        buffer = io.BytesIO()
+        contents: dict[str, Any] = {"key": np.array(self.key), **arrays}
+        np.savez(buffer, **contents)
+        write_atomically(self.path, buffer.getvalue())
+        self.written = time.monotonic()
+
+    def load(self) -> dict[str, np.ndarray] | None:
+        """The arrays of this very work; None if there are none, or they are damaged or another work's."""
+        try:
+            with self.path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
+                arrays = dict(file)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:  # zipfile: any of these
+            logger.warning("%s cannot be read (%s): starting from the beginning", self.path, error)
+            return None
+        return arrays if str(arrays.pop("key", None)) == self.key else None
+
+    def remove(self) -> None:
+        """The work is done and kept elsewhere."""
+        self.path.unlink(missing_ok=True)
