@@ -148,6 +148,10 @@ class Lattice(Section):
         "float64",
         "Of the matrix elements; float32 halves the time of large cells, and what it costs in accuracy is reported.",
     )
+    engine: Literal["auto", "numpy", "jax"] = _option(
+        "auto",
+        "What runs the triplet sum: NumPy, or JAX where it has an accelerator. Counts as no change.",
+    )
     memory_gb: float = _option(
         2.0,
         "What the triplet sum may take beyond a few matrices of the modes. Changes no number and counts as no change.",

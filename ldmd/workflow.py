@@ -288,6 +288,7 @@ class Runner:
                     _absolute(advance),
                     memory=1e9 * settings.memory_gb,
                     precision=settings.precision,
+                    engine=settings.engine,
                     checkpoint=checkpoint,
                 )
 

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from ldmd.errors import InputError
 
 
+def array_namespace(array: Any) -> Any:
+    """The library that an array is from: NumPy or ``jax.numpy``, also under a JAX transformation."""
+    return np if isinstance(array, (np.ndarray, np.generic)) else array.__array_namespace__()
+
+
 class Broadening(Protocol):
-    """A kernel of angular frequency (rad/ps) with unit integral and finite reach."""
+    """A kernel of angular frequency (rad/ps) with unit integral and finite reach, for NumPy and JAX arrays alike."""
 
     name: ClassVar[str]
 
@@ -55,12 +60,13 @@ class Gaussian:
     def __call__(self, detuning: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
         height = 1.0 / (self.width * math.sqrt(2.0 * math.pi) * math.erf(self.cut / math.sqrt(2.0)))
-        squared = np.square(detuning / self.width)
-        return np.where(squared < self.cut**2, height * np.exp(-0.5 * squared), 0.0)
+        squared = (detuning / self.width) ** 2
+        xp = array_namespace(squared)
+        return xp.where(squared < self.cut**2, height * xp.exp(-0.5 * squared), 0.0)
 
     def slope(self, detuning: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
-        return self(detuning) * (np.square(detuning / self.width) - 1.0)
+        return self(detuning) * ((detuning / self.width) ** 2 - 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,12 +85,12 @@ class Lorentzian:
     def __call__(self, detuning: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
         area = 2.0 * math.atan(self.cut)
-        squared = np.square(detuning / self.width)
+        squared = (detuning / self.width) ** 2
         return (squared < self.cut**2) / (self.width * area * (1.0 + squared))
 
     def slope(self, detuning: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
-        squared = np.square(detuning / self.width)
+        squared = (detuning / self.width) ** 2
         return self(detuning) * (squared - 1.0) / (squared + 1.0)
 
 
@@ -102,11 +108,12 @@ class Triangular:
 
     def __call__(self, detuning: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
-        return np.maximum(0.0, 1.0 - np.abs(detuning) / self.width) / self.width
+        xp = array_namespace(detuning)
+        return xp.maximum(0.0, 1.0 - abs(detuning) / self.width) / self.width
 
     def slope(self, detuning: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
-        distance = np.abs(detuning) / self.width
+        distance = abs(detuning) / self.width
         return (distance < 1.0) * (2.0 * distance - 1.0) / self.width
 
 

@@ -17,6 +17,7 @@ import dataclasses
 import numpy as np
 
 from ldmd.lattice.triplets import Sums
+from ldmd.lattice.visit import share_out, share_out_squares
 from ldmd.results import quantity
 
 
@@ -37,24 +38,18 @@ def no_channels(modes: int) -> Sums:
 def count_channels(
     m: slice, n: slice, window: slice, weight: np.ndarray, slope: np.ndarray, occupations: np.ndarray, sums: Sums
 ) -> None:
-    """Add what modes m, n and l of a window do to each other.
+    """Add what modes m, n and l of a window do to each other (see ``ldmd.lattice.visit``).
 
     ``weight`` and ``slope`` (m, n, l) are |phi|^2 times the kernel and its derivative with respect to ln(width),
-    halved where n = m; ``occupations`` are classical, in any unit. A triplet gives weight (o_m + o_n) to l,
-    weight (o_m - o_l) to n and weight (o_n - o_l) to m.
+    halved where n = m; ``occupations`` are classical, in any unit.
     """
-    of_m, of_n, of_l = occupations[m, None], occupations[n], occupations[window]
-    rows, lost, first = slope.sum(axis=2), slope @ of_l, sums["slope"]
-    first[m] += (rows * of_n - lost).sum(axis=1)
-    first[n] += (rows * of_m - lost).sum(axis=0)
-    first[window] += (of_m + of_n).ravel() @ slope.reshape(rows.size, -1)
-    squared, squares = weight * weight, sums["squares"]
-    rows, lost, twice = np.moveaxis(squared @ np.stack([np.ones_like(of_l), of_l, of_l**2], axis=1), 2, 0)
+    of_m, of_n, of_l = occupations[m], occupations[n], occupations[window]
     same = np.arange(m.start, m.stop)[:, None] == np.arange(n.start, n.stop)
-    # The pair {m, l} is one channel of m, not two halves of one.
-    squares[m] += np.where(same, 0.0, rows * of_n**2 - 2.0 * lost * of_n + twice).sum(axis=1)
-    squares[n] += (np.where(same, 4.0, 1.0) * (rows * of_m**2 - 2.0 * lost * of_m + twice)).sum(axis=0)
-    squares[window] += ((of_m + of_n) ** 2).ravel() @ squared.reshape(rows.size, -1)
+    slopes = share_out(slope, of_m[:, None], of_n[:, None], of_l[:, None], 0.0)
+    squares = share_out_squares(weight, of_m, of_n, of_l, same)
+    for modes, first, second in zip((m, n, window), slopes, squares, strict=True):
+        sums["slope"][modes] += first[:, 0]
+        sums["squares"][modes] += second
     _find_strongest(m, n, window, weight, occupations, sums["strongest"])
 
 

@@ -6,9 +6,7 @@ the half width at half maximum in rad/ps, with phi the mass-weighted third deriv
 Allen, Phys. Rev. Lett. 77, 3839 (1996); classically the 1 is dropped and n = k_B T / hbar w).
 
 |phi|^2 is symmetric, so a pair of modes m <= n and a mode l with w_l ~ w_m + w_n describe three events at once: l
-decays into m and n, m absorbs n, n absorbs m. With P = |phi|^2 delta / (w_m w_n w_l), halved for m = n, the visit adds
-
-    2 P (1 + n_m + n_n) to l,    2 P (n_n - n_l) to m,    2 P (n_m - n_l) to n.
+decays into m and n, m absorbs n, n absorbs m (``ldmd.lattice.visit``).
 
 Temperatures enter through occupations only: small matrix products of P with a table of all of them. The same visit
 counts the scattering channels of each mode (``ldmd.lattice.channels``).
@@ -17,8 +15,10 @@ counts the scattering channels of each mode (``ldmd.lattice.channels``).
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -29,10 +29,12 @@ from ldmd.lattice.broadening import Broadening
 from ldmd.lattice.channels import Channels, channels, count_channels, merge_channels, no_channels
 from ldmd.lattice.matrix_elements import MatrixElements, Precision
 from ldmd.lattice.modes import Modes
-from ldmd.lattice.statistics import Classical, statistics_named
 from ldmd.lattice.triplets import MEMORY, MODES_PER_BLOCK, Sums, blocks, sum_over_blocks
+from ldmd.lattice.visit import Table, multiplicity, share_out, table_of
 from ldmd.results import quantity
 from ldmd.units import FORCE_TO_ACCELERATION, HBAR
+
+Engine = Literal["auto", "numpy", "jax"]
 
 PREFACTOR = 2.0 * np.pi * HBAR / 16.0 * FORCE_TO_ACCELERATION**3
 """Of the sums over pairs m <= n: the 2 is that of the three contributions of a visit."""
@@ -53,30 +55,6 @@ class Linewidths:
     """With float32 products: largest relative difference to float64 in a sample of the triplets."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Table:
-    """The vibrating modes in ascending order, and the occupations of all temperatures and statistics (columns)."""
-
-    frequencies: np.ndarray
-    displacements: np.ndarray
-    """Divided by the square root of the frequency."""
-    occupations: np.ndarray
-    """The last column is the classical limit at some temperature: for the channels."""
-    vacuum: np.ndarray
-    broadening: Broadening
-
-    def partners(self, m: int) -> range:
-        """Modes n >= m for which some mode l has about the frequency w_m + w_n."""
-        limit = self.frequencies[-1] + self.broadening.reach - self.frequencies[m]
-        return range(m, int(np.searchsorted(self.frequencies, limit, side="right")))
-
-    @property
-    def lowest(self) -> int:
-        """Number of modes m that have any partner."""
-        highest = 0.5 * (self.frequencies[-1] + self.broadening.reach)
-        return int(np.searchsorted(self.frequencies, highest, side="right"))
-
-
 def linewidths(
     third: ThirdOrder,
     modes: Modes,
@@ -88,22 +66,25 @@ def linewidths(
     threads: int | None = None,
     memory: float = MEMORY,
     precision: Precision = "float64",
+    engine: Engine = "auto",
     checkpoint: Checkpoint | None = None,
 ) -> Linewidths:
     """Linewidths of every vibrating mode; imaginary modes and rigid translations scatter nobody and get zero.
 
     ``progress`` is called with pairs of modes done and in all. ``memory`` (bytes) bounds what is held beyond a few
     matrices of the modes. With ``precision`` "float32" matrix elements are computed in single precision, and what
-    that costs in accuracy is measured on a sample of the triplets; sums are always in double precision. The result
-    depends neither on the number of threads nor on interruptions that a ``checkpoint`` outlives.
+    that costs in accuracy is measured on a sample of the triplets; sums are always in double precision. The products
+    run through NumPy or, where JAX has an accelerator or ``engine`` says so, through JAX. The result depends neither
+    on the number of threads nor on interruptions that a ``checkpoint`` outlives.
     """
-    table = _table(modes, temperatures, statistics, broadening)
+    table = table_of(modes, temperatures, statistics, broadening)
     elements = MatrixElements(third, table.displacements, precision)
+    visit = _visitor(elements, table, engine)
     threads = min(threads or os.cpu_count() or 1, max(1, int(memory // (MODES_PER_BLOCK * elements.bytes_per_mode))))
     tasks = blocks(table.lowest, elements.bytes_per_mode, memory)
     costs = [sum(len(table.partners(m)) for m in task) for task in tasks]
     sums = sum_over_blocks(
-        lambda task: _visit(elements, table, task),
+        visit,
         tasks,
         costs,
         merge=_merge,
@@ -121,13 +102,13 @@ def linewidths(
         width=broadening.width,
         channels=channels(sums, sums["gamma"][:, -1], modes.vibrating),
         precision=precision,
-        precision_error=0.0 if precision == "float64" else _precision_error(third, elements, table, tasks),
+        precision_error=0.0 if precision == "float64" else _precision_error(third, visit, table, tasks),
     )
 
 
 def pair_count(modes: Modes, broadening: Broadening) -> int:
     """Number of pairs m <= n that have any mode l near w_m + w_n: what the triplet sum costs is proportional to it."""
-    table = _table(modes, (), (), broadening)
+    table = table_of(modes, (), (), broadening)
     return sum(len(table.partners(m)) for m in range(table.lowest))
 
 
@@ -140,7 +121,7 @@ def probe(
     count: int,
 ) -> Callable[[], int]:
     """Work to be timed: the triplets of ``count`` modes spread over the spectrum; it returns the pairs visited."""
-    table = _table(modes, temperatures, statistics, broadening)
+    table = table_of(modes, temperatures, statistics, broadening)
     elements = MatrixElements(third, table.displacements)
     starts = np.linspace(0, 0.4 * len(table.frequencies), max(1, count // MODES_PER_BLOCK)).astype(int)
     chosen = [range(start, min(start + MODES_PER_BLOCK, table.lowest)) for start in starts]
@@ -154,19 +135,24 @@ def probe(
     return work
 
 
-def _table(modes: Modes, temperatures: Sequence[float], statistics: Sequence[str], broadening: Broadening) -> _Table:
-    mask = modes.vibrating
-    frequencies = modes.frequencies[mask]
-    kinds = [statistics_named(name) for name in statistics]
-    columns = [kind.occupation(frequencies, temperature) for temperature in temperatures for kind in kinds]
-    vacuum = [kind.vacuum for _ in temperatures for kind in kinds]
-    columns.append(1.0 / frequencies)
-    vacuum.append(Classical.vacuum)
-    displacements = modes.displacements[:, mask] / np.sqrt(frequencies)
-    return _Table(frequencies, displacements, np.array(columns).T.copy(), np.array(vacuum), broadening)
+def _visitor(elements: MatrixElements, table: Table, engine: Engine) -> Callable[[range], Sums]:
+    """What sums all triplets whose lowest mode is in a block."""
+    if engine == "numpy" or (engine == "auto" and not has_accelerator()):
+        return lambda task: _visit(elements, table, task)
+    from ldmd.lattice.accelerator import Accelerator
+
+    return Accelerator(elements, table).visit
 
 
-def _visit(elements: MatrixElements, table: _Table, modes: range) -> Sums:
+@functools.cache
+def has_accelerator() -> bool:
+    """Whether JAX is there and computes on something else than the processor."""
+    import jax
+
+    return bool(jax.default_backend() != "cpu")
+
+
+def _visit(elements: MatrixElements, table: Table, modes: range) -> Sums:
     """Sums of all triplets whose lowest mode is among ``modes``."""
     sums = {"gamma": np.zeros_like(table.occupations), **no_channels(len(table.frequencies))}
     partners = table.partners(modes.start) if modes else range(0)
@@ -175,43 +161,32 @@ def _visit(elements: MatrixElements, table: _Table, modes: range) -> Sums:
     return sums
 
 
-def _pairs(m: slice, n: slice, half: np.ndarray, elements: MatrixElements, table: _Table, sums: Sums) -> None:
+def _pairs(m: slice, n: slice, half: np.ndarray, elements: MatrixElements, table: Table, sums: Sums) -> None:
     """Add all triplets of modes m with modes n >= m of a panel; ``half`` (3N, m, n) is Phi3 . u_m . u_n."""
-    frequencies, reach = table.frequencies, table.broadening.reach
-    pair = frequencies[m, None] + frequencies[n]
-    low, high = np.searchsorted(frequencies, (pair[0, 0] - reach, pair[-1, -1] + reach))
-    if low == high:
+    window = table.window(m, n)
+    if window.start == window.stop:
         return
-    window = slice(int(low), int(high))
-    detuning = pair[:, :, None] - frequencies[window]
+    frequencies, occupations = table.frequencies, table.occupations
+    detuning = (frequencies[m, None] + frequencies[n])[:, :, None] - frequencies[window]
     squared = np.square(elements.phi(half, window), dtype=float)
     if n.start < m.stop:
-        order = np.subtract.outer(np.arange(m.start, m.stop), np.arange(n.start, n.stop))
-        squared *= np.where(order < 0, 1.0, np.where(order == 0, 0.5, 0.0))[:, :, None]
+        squared *= multiplicity(np.arange(m.start, m.stop), np.arange(n.start, n.stop))[:, :, None]
     weight, slope = squared * table.broadening(detuning), squared * table.broadening.slope(detuning)
-    _deposit(m, n, window, weight, table, sums["gamma"])
-    count_channels(m, n, window, weight, slope, table.occupations[:, -1], sums)
-
-
-def _deposit(m: slice, n: slice, window: slice, weight: np.ndarray, table: _Table, gamma: np.ndarray) -> None:
-    """The contributions of triplets of given weights (m, n, l) to all three of their modes."""
-    of_m, of_n, of_l = table.occupations[m, None], table.occupations[n], table.occupations[window]
-    rows, lost = weight.sum(axis=2)[:, :, None], weight @ of_l
-    gamma[m] += (rows * of_n - lost).sum(axis=1)
-    gamma[n] += (rows * of_m - lost).sum(axis=0)
-    pairs = (table.vacuum + of_m + of_n).reshape(-1, gamma.shape[1])
-    gamma[window] += weight.reshape(len(pairs), -1).T @ pairs
+    given = share_out(weight, occupations[m], occupations[n], occupations[window], table.vacuum)
+    for modes, gain in zip((m, n, window), given, strict=True):
+        sums["gamma"][modes] += gain
+    count_channels(m, n, window, weight, slope, occupations[:, -1], sums)
 
 
 def _merge(first: Sums, second: Sums) -> Sums:
     return {"gamma": first["gamma"] + second["gamma"], **merge_channels(first, second)}
 
 
-def _precision_error(third: ThirdOrder, elements: MatrixElements, table: _Table, tasks: list[range]) -> float:
+def _precision_error(third: ThirdOrder, visit: Callable[[range], Sums], table: Table, tasks: list[range]) -> float:
     """Largest relative difference of what three blocks add to a linewidth, to that in double precision."""
     exact, worst = MatrixElements(third, table.displacements), 0.0
     for task in tasks[:: max(1, len(tasks) // 3)]:
-        here, there = (_visit(kind, table, task)["gamma"] for kind in (elements, exact))
+        here, there = visit(task)["gamma"], _visit(exact, table, task)["gamma"]
         counted = np.abs(there) > 1e-3 * np.abs(there).max()
         worst = max(worst, float(np.max(np.abs(here - there)[counted] / np.abs(there)[counted], initial=0.0)))
     return worst

@@ -30,7 +30,7 @@ WIDTHS = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class _Batch:
+class Batch:
     """Atoms that touch about the same number of columns, padded to K of them; 3N stands for padding."""
 
     rows: np.ndarray
@@ -46,22 +46,25 @@ class MatrixElements:
 
     ``displacements`` (3N, modes) are the motions of the atoms in each mode; divided by the square root of the
     frequency, phi^2 already holds the 1/(w_m w_n w_l) of the golden rule. Any number of threads may use it.
+
+    ``ordered`` are the displacements with rows in the order of the batches, ``panels`` the same with rows as they
+    were and one of zeros at the end, cut into panels of modes.
     """
 
     def __init__(self, third: ThirdOrder, displacements: np.ndarray, precision: Precision = "float64") -> None:
         self._third = third
-        self._batches = _batches(third.pattern)
+        self.batches = _batches(third.pattern)
         self._directions = np.ascontiguousarray(displacements)
         padded = np.vstack([displacements, np.zeros((1, displacements.shape[1]))]).astype(precision)
-        self._ordered = padded[np.concatenate([batch.rows.ravel() for batch in self._batches])]
+        self.ordered = padded[np.concatenate([batch.rows.ravel() for batch in self.batches])]
         edges = range(0, padded.shape[1], PARTNERS_PER_PANEL)
-        self._panels = [np.ascontiguousarray(padded[:, start : start + PARTNERS_PER_PANEL]) for start in edges]
+        self.panels = [np.ascontiguousarray(padded[:, start : start + PARTNERS_PER_PANEL]) for start in edges]
 
     @property
     def bytes_per_mode(self) -> int:
         """Memory that ``halves`` takes for each mode m of a block."""
-        blocks = sum(batch.sources.size for batch in self._batches) + PARTNERS_PER_PANEL * len(self._ordered)
-        return self._ordered.itemsize * blocks + 2 * 8 * self._third.pattern.nnz
+        blocks = sum(batch.sources.size for batch in self.batches) + PARTNERS_PER_PANEL * len(self.ordered)
+        return self.ordered.itemsize * blocks + 2 * 8 * self._third.pattern.nnz
 
     def halves(self, modes: range, partners: range) -> Iterator[tuple[slice, np.ndarray]]:
         """Phi3 contracted with a block of modes m, and then with one panel after the other that holds partners n.
@@ -72,10 +75,10 @@ class MatrixElements:
         """
         if not modes or not partners:
             return
-        blocks = self._blocks(modes.start, modes.stop)
-        buffer = np.empty((len(self._ordered), len(modes), PARTNERS_PER_PANEL), dtype=self._ordered.dtype)
+        blocks = self.contracted(modes)
+        buffer = np.empty((len(self.ordered), len(modes), PARTNERS_PER_PANEL), dtype=self.ordered.dtype)
         for panel in range(partners.start // PARTNERS_PER_PANEL, -(-partners.stop // PARTNERS_PER_PANEL)):
-            source, start = self._panels[panel], panel * PARTNERS_PER_PANEL
+            source, start = self.panels[panel], panel * PARTNERS_PER_PANEL
             whole = source.shape[1] == PARTNERS_PER_PANEL
             half = buffer if whole else np.empty((*buffer.shape[:2], source.shape[1]), dtype=buffer.dtype)
             self._multiply(blocks, source, half)
@@ -84,25 +87,25 @@ class MatrixElements:
     def phi(self, half: np.ndarray, window: slice) -> np.ndarray:
         """phi_mnl (m, n, window) of the modes l in a window, for a contraction from ``halves``."""
         pairs = half.reshape(len(half), -1)
-        return (pairs.T @ self._ordered[:, window]).reshape(*half.shape[1:], -1)
+        return (pairs.T @ self.ordered[:, window]).reshape(*half.shape[1:], -1)
 
-    def _blocks(self, start: int, stop: int) -> list[np.ndarray]:
-        """Contractions with modes m as dense blocks (A, 3, K, m) of every batch."""
-        data = self._third.contract(self._directions[:, start:stop])
-        padded = np.vstack([data, np.zeros((1, stop - start))]).astype(self._ordered.dtype, copy=False)
-        return [np.take(padded, batch.sources, axis=0) for batch in self._batches]
+    def contracted(self, modes: range) -> list[np.ndarray]:
+        """Phi3 contracted with modes m as dense blocks (A, 3, K, m) of every batch of atoms."""
+        data = self._third.contract(self._directions[:, modes.start : modes.stop])
+        padded = np.vstack([data, np.zeros((1, len(modes)))]).astype(self.ordered.dtype, copy=False)
+        return [np.take(padded, batch.sources, axis=0) for batch in self.batches]
 
     def _multiply(self, blocks: list[np.ndarray], panel: np.ndarray, out: np.ndarray) -> None:
         """Blocks (A, 3, K, m) of every batch times what they touch of a panel (3N + 1, n), into (3N, m, n)."""
         start = 0
-        for batch, block in zip(self._batches, blocks, strict=True):
+        for batch, block in zip(self.batches, blocks, strict=True):
             stop = start + batch.rows.size
             touched = np.take(panel, batch.columns, axis=0)[:, None]
             np.matmul(block.swapaxes(2, 3), touched, out=out[start:stop].reshape(*batch.rows.shape, *out.shape[1:]))
             start = stop
 
 
-def _batches(pattern: sp.csr_array) -> list[_Batch]:
+def _batches(pattern: sp.csr_array) -> list[Batch]:
     """The atoms of a pattern (3N, 3N) in groups of about the same number of columns."""
     rows = np.arange(pattern.shape[0]).reshape(-1, 3)
     columns = [np.unique(pattern.indices[pattern.indptr[atom[0]] : pattern.indptr[atom[2] + 1]]) for atom in rows]
@@ -110,7 +113,7 @@ def _batches(pattern: sp.csr_array) -> list[_Batch]:
     return [_batch(pattern, rows[group], [columns[i] for i in group]) for group in np.array_split(order, WIDTHS)]
 
 
-def _batch(pattern: sp.csr_array, rows: np.ndarray, columns: list[np.ndarray]) -> _Batch:
+def _batch(pattern: sp.csr_array, rows: np.ndarray, columns: list[np.ndarray]) -> Batch:
     width = max((len(touched) for touched in columns), default=0)
     padded = np.full((len(rows), width), pattern.shape[0])
     sources = np.full((*rows.shape, width), pattern.nnz)
@@ -119,4 +122,4 @@ def _batch(pattern: sp.csr_array, rows: np.ndarray, columns: list[np.ndarray]) -
         for axis, row in enumerate(atom):
             data = np.arange(pattern.indptr[row], pattern.indptr[row + 1])
             sources[slot, axis, np.searchsorted(touched, pattern.indices[data])] = data
-    return _Batch(rows, padded, sources)
+    return Batch(rows, padded, sources)

@@ -249,3 +249,15 @@ def test_widths_of_the_kernels() -> None:
 def test_a_kernel_that_does_not_exist(name: str, width: float) -> None:
     with pytest.raises(InputError, match=r"lattice\.(broadening|width)"):
         broadening_named(name, width)
+
+
+@pytest.mark.parametrize("kernel", [Gaussian(6.0), Lorentzian(1.5), Triangular(10.0)])
+def test_an_accelerator_gives_the_same_numbers(kernel: Broadening) -> None:
+    """The engine for accelerators, on whatever device JAX has here."""
+    generator = np.random.default_rng(9)
+    modes, (third, _) = random_modes(30, generator), random_third(30, generator)
+    numpy, jax = (linewidths(third, modes, [50.0, 300.0], BOTH, kernel, engine=engine) for engine in ("numpy", "jax"))
+    np.testing.assert_allclose(jax.gamma, numpy.gamma, rtol=1e-11)
+    assert jax.channels is not None and numpy.channels is not None
+    for name in ("effective", "top_two_share", "width_sensitivity"):
+        np.testing.assert_allclose(getattr(jax.channels, name), getattr(numpy.channels, name), rtol=1e-9, atol=1e-12)
