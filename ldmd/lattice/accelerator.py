@@ -115,7 +115,8 @@ def _panel(
     counts = multiplicity(m, n) * (m < stop)[:, None]
     squared = phi.astype(float) ** 2 * counts[:, :, None]
     detuning = (frequencies[m][:, None] + frequencies[n])[:, :, None] - frequencies[window]
-    weight, slope = squared * kernel(detuning), squared * kernel.slope(detuning)
+    values = kernel(detuning)
+    weight, slope = squared * values, squared * kernel.slope(detuning, values)
     places, same = (m, n, window), m[:, None] == n
     given = share_out(weight, occupations[m], occupations[n], occupations[window], constants["vacuum"])
     of_m, of_n, of_l = (occupations[place, -1] for place in places)

@@ -39,8 +39,8 @@ class Broadening(Protocol):
         """Kernel in ps/rad at detunings in rad/ps."""
         ...
 
-    def slope(self, detuning: np.ndarray) -> np.ndarray:
-        """Its derivative with respect to ln(width), ps/rad."""
+    def slope(self, detuning: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        """Its derivative with respect to ln(width), ps/rad, where the kernel itself is known."""
         ...
 
 
@@ -60,13 +60,13 @@ class Gaussian:
     def __call__(self, detuning: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
         height = 1.0 / (self.width * math.sqrt(2.0 * math.pi) * math.erf(self.cut / math.sqrt(2.0)))
-        squared = (detuning / self.width) ** 2
-        xp = array_namespace(squared)
-        return xp.where(squared < self.cut**2, height * xp.exp(-0.5 * squared), 0.0)
+        scaled = (detuning * (math.sqrt(0.5) / self.width)) ** 2
+        xp = array_namespace(scaled)
+        return xp.where(scaled < 0.5 * self.cut**2, height * xp.exp(-scaled), 0.0)
 
-    def slope(self, detuning: np.ndarray) -> np.ndarray:
+    def slope(self, detuning: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
-        return self(detuning) * ((detuning / self.width) ** 2 - 1.0)
+        return kernel * ((detuning * (1.0 / self.width)) ** 2 - 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +88,10 @@ class Lorentzian:
         squared = (detuning / self.width) ** 2
         return (squared < self.cut**2) / (self.width * area * (1.0 + squared))
 
-    def slope(self, detuning: np.ndarray) -> np.ndarray:
+    def slope(self, detuning: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
         squared = (detuning / self.width) ** 2
-        return self(detuning) * (squared - 1.0) / (squared + 1.0)
+        return kernel * (squared - 1.0) / (squared + 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Triangular:
         xp = array_namespace(detuning)
         return xp.maximum(0.0, 1.0 - abs(detuning) / self.width) / self.width
 
-    def slope(self, detuning: np.ndarray) -> np.ndarray:
+    def slope(self, detuning: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         """See ``Broadening``."""
         distance = abs(detuning) / self.width
         return (distance < 1.0) * (2.0 * distance - 1.0) / self.width

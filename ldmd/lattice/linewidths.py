@@ -171,7 +171,9 @@ def _pairs(m: slice, n: slice, half: np.ndarray, elements: MatrixElements, table
     squared = np.square(elements.phi(half, window), dtype=float)
     if n.start < m.stop:
         squared *= multiplicity(np.arange(m.start, m.stop), np.arange(n.start, n.stop))[:, :, None]
-    weight, slope = squared * table.broadening(detuning), squared * table.broadening.slope(detuning)
+    weight = table.broadening(detuning)
+    slope = squared * table.broadening.slope(detuning, weight)
+    weight *= squared
     given = share_out(weight, occupations[m], occupations[n], occupations[window], table.vacuum)
     for modes, gain in zip((m, n, window), given, strict=True):
         sums["gamma"][modes] += gain

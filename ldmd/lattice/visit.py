@@ -88,7 +88,7 @@ def share_out_squares(weight: Any, of_m: Any, of_n: Any, of_l: Any, same: Any) -
     ``same`` (m, n) is where n is m: the pair {m, l} is one channel of m then, not two halves of one.
     """
     squared, of_m = weight * weight, of_m[:, None]
-    rows, lost, twice = squared.sum(axis=2), squared @ of_l, squared @ of_l**2
+    rows, lost, twice = (squared @ of_l**power for power in range(3))
     to_m = (~same * (rows * of_n**2 - 2.0 * lost * of_n + twice)).sum(axis=1)
     to_n = ((1.0 + 3.0 * same) * (rows * of_m**2 - 2.0 * lost * of_m + twice)).sum(axis=0)
     return to_m, to_n, ((of_m + of_n) ** 2).reshape(-1) @ squared.reshape(rows.size, -1)

@@ -48,8 +48,8 @@ class KaldoGaussian:
         inside = np.abs(detuning) < self.reach
         return np.where(inside, np.exp(-((detuning / self.width) ** 2)) / (self.width * math.sqrt(math.pi)), 0.0)
 
-    def slope(self, detuning: np.ndarray) -> np.ndarray:
-        return self(detuning) * (2.0 * (detuning / self.width) ** 2 - 1.0)
+    def slope(self, detuning: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+        return kernel * (2.0 * (detuning / self.width) ** 2 - 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
