@@ -20,6 +20,8 @@ from ldmd.explain import explain, shown
 from ldmd.settings import Material, Potential, Settings
 
 CASE_FILE = "case.toml"
+FETCH = "fetch:"
+"""In front of the name of a published parameter file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +32,6 @@ class Case:
     name: str
     settings: Settings
     structure: Path
-    parameters: Path
 
 
 def load_case(folder: Path, structure_needed: bool = True) -> Case:
@@ -46,11 +47,14 @@ def load_case(folder: Path, structure_needed: bool = True) -> Case:
         raise InputError("case", folder, "no such folder; give one that holds a case.toml")
     settings = parse_settings(_read(folder / CASE_FILE), str(folder / CASE_FILE))
     structure = folder / settings.material.structure
-    parameters = folder / settings.potential.parameters
-    for field, path in (("material.structure", structure), ("potential.parameters", parameters)):
-        if not path.is_file() and (structure_needed or path != structure):
+    needed = {"material.structure": structure} if structure_needed else {}
+    parameters = settings.potential.parameters
+    if parameters is not None and not parameters.startswith(FETCH):
+        needed["potential.parameters"] = folder / parameters
+    for field, path in needed.items():
+        if not path.is_file():
             raise InputError(field, path, "no such file; give a path relative to the case folder")
-    return Case(folder, folder.resolve().name, settings, structure, parameters)
+    return Case(folder, folder.resolve().name, settings, structure)
 
 
 def _read(path: Path) -> str:
@@ -108,7 +112,8 @@ def _lines(settings: Settings, comments: bool) -> Iterator[str]:
             if comments:
                 text = f"{field.description} [{extra['unit']}]" if extra["unit"] else str(field.description)
                 yield from textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ")
-            yield f"# {key} = {extra['example']}" if value is None else f"{key} = {shown(value, limit=0)}"
+            left_out = value is None or value == {}
+            yield f"# {key} = {extra['example']}" if left_out else f"{key} = {shown(value, limit=0)}"
 
 
 def template(name: str, parameters: str = "potential.tersoff") -> str:

@@ -41,7 +41,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> InputError:
     location, context = first["loc"], first.get("ctx", {})
     field = context.get("field") or _dotted(location)
     value = context["value"] if context.get("field") else first["input"]
-    text = "missing" if first["type"] == "missing" else shown(value)
+    text = "missing" if first["type"] == "missing" or value is None else shown(value)
     fix = _fix(first["type"], location, context, model)
     return InputError(field, text, f"{fix} (and {more} more)" if more else fix)
 

@@ -20,14 +20,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-Kind = Literal["tersoff"]
+Kind = Literal["tersoff", "stillinger-weber", "nep", "ase"]
 Statistics = Literal["bose-einstein", "classical"]
 Broadening = Literal["gaussian", "lorentzian"]
 Temperature = Annotated[float, Field(gt=0, le=5000)]
 Item = TypeVar("Item")
 
 
-def _option(default: Any, reason: str, unit: str = "", example: float = 0.0, **bounds: Any) -> Any:
+def _option(default: Any, reason: str, unit: str = "", example: float | str = 0.0, **bounds: Any) -> Any:
     """A field: default (``...`` if it must be given), the reason for it, unit and allowed range.
 
     ``example`` stands in the template where there is no default to show.
@@ -101,8 +101,37 @@ class Material(Section):
 class Potential(Section):
     """What the atoms feel, in the lattice and in the dynamics alike."""
 
-    kind: Kind = _option(..., "The model.")
-    parameters: RelativePath = _option(..., "Its parameter file, relative to this folder: a LAMMPS .tersoff file.")
+    kind: Kind = _option(
+        ...,
+        "The model: tersoff, stillinger-weber or nep are differentiated exactly and give the heat flux; ase is any "
+        "ASE calculator, a black box whose force constants are finite differences.",
+    )
+    parameters: RelativePath | None = _option(
+        None,
+        "Its parameter file, relative to this folder: a LAMMPS .tersoff or .sw file, a nep.txt, or fetch:NAME for one "
+        "that `ldmd fetch` knows. Not for ase.",
+        example='"potential.tersoff"',
+    )
+    calculator: str | None = _option(
+        None, "For ase: where the calculator is imported from, package.module:Name.", example='"ase.calculators.emt:EMT"'
+    )
+    arguments: dict[str, Any] = _option(
+        {},
+        "For ase: what the calculator is made with; names of files are relative to this folder.",
+        example='{ asap_cutoff = true }',
+    )
+
+    @model_validator(mode="after")
+    def _source(self) -> Potential:
+        if self.kind == "ase" and self.calculator is None:
+            raise _refuse('name the calculator, for example "ase.calculators.emt:EMT"', "potential.calculator", None)
+        if self.kind != "ase" and self.parameters is None:
+            raise _refuse("name its parameter file, relative to the case folder", "potential.parameters", None)
+        if self.kind == "ase" and self.parameters is not None:
+            raise _refuse("leave it out: files of an ase calculator go into arguments", "potential.parameters", None)
+        if self.kind != "ase" and (self.calculator is not None or self.arguments):
+            raise _refuse(f"leave it out: it is for kind ase, not {self.kind}", "potential.calculator", None)
+        return self
 
 
 class Lattice(Section):
@@ -129,8 +158,27 @@ class Lattice(Section):
         "Molecular dynamics is classical: 'classical' is what it can be compared with, "
         "'bose-einstein' is what an experiment sees.",
     )
-    force_constants: Literal["autodiff"] = _option(
-        "autodiff", "Exact derivatives of the potential: no displacement to choose and no round-off to fear."
+    force_constants: Literal["auto", "autodiff", "finite-differences"] = _option(
+        "auto",
+        "auto is autodiff, exact derivatives with no displacement to choose and no round-off to fear, wherever the "
+        "potential can be differentiated, and central finite differences of its forces elsewhere.",
+    )
+    displacement: float | None = _option(
+        None,
+        "Step of finite differences; left out, it follows from the measured noise of the forces.",
+        "Angstrom",
+        example=0.01,
+        gt=0,
+        le=0.5,
+    )
+    pair_cutoff: float | None = _option(
+        None,
+        "Of third-order finite differences: both displaced atoms within this distance; left out, twice the cutoff of "
+        "the potential where that is known, else it must be given.",
+        "Angstrom",
+        example=6.0,
+        gt=0,
+        le=50,
     )
     broadening: Broadening = _option(
         "gaussian",

@@ -1,0 +1,61 @@
+"""The potential that a case names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ldmd.settings import Potential
+
+if TYPE_CHECKING:
+    from ldmd.potentials.base import SitePotential
+    from ldmd.potentials.black_box import AsePotential
+
+
+def read_potential(potential: Potential, folder: Path) -> SitePotential | AsePotential:
+    """The potential of a case in ``folder``: one that can be differentiated, or a black box.
+
+    Raises
+    ------
+    InputError
+        Where its file is missing, cannot be read or fetched, or its calculator cannot be made; and where the JAX that
+        is installed computes wrong numbers.
+    """
+    if potential.kind == "ase":
+        from ldmd.potentials.black_box import AsePotential
+
+        assert potential.calculator is not None  # as its settings require
+        return AsePotential(potential.calculator, _with_paths(potential.arguments, folder))
+    from ldmd.numerics import require_sound_jax
+
+    require_sound_jax()
+    return _site_potential(potential.kind, _file(potential, folder))
+
+
+def _site_potential(kind: str, path: Path) -> SitePotential:
+    if kind == "tersoff":
+        from ldmd.potentials.tersoff import read_tersoff
+
+        return read_tersoff(path)
+    if kind == "stillinger-weber":
+        from ldmd.potentials.stillinger_weber import read_stillinger_weber
+
+        return read_stillinger_weber(path)
+    from ldmd.potentials.nep import read_nep
+
+    return read_nep(path)
+
+
+def _file(potential: Potential, folder: Path) -> Path:
+    assert potential.parameters is not None  # as its settings require
+    from ldmd.fetch import resolve
+
+    return resolve(potential.parameters, folder)
+
+
+def _with_paths(arguments: dict[str, object], folder: Path) -> dict[str, object]:
+    """Names of files that lie in the folder become paths that work from anywhere."""
+    return {
+        key: str((folder / value).resolve()) if isinstance(value, str) and (folder / value).is_file() else value
+        for key, value in arguments.items()
+    }
