@@ -128,7 +128,7 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     from ldmd.structures import read_structure, require_fits
 
     atoms = read_structure(case.structure)
-    potential = read_tersoff(case.parameters)
+    potential = read_tersoff(case.folder / str(case.settings.potential.parameters))
     require_fits(atoms, potential.species, potential.switching)
     require_sound_jax()
     problem = Problem(case, settings, atoms, potential)
