@@ -123,6 +123,11 @@ class AsePotential:
     def fingerprint(self) -> bytes:
         """SHA-256 of the name, the arguments and the contents of the files they name, the version and source of the
         module, and the fingerprint of the calculator if it has one."""
+        return self._fingerprint
+
+    @functools.cached_property
+    def _fingerprint(self) -> bytes:
+        """Found once: files of models are large."""
         module = self.calculator.partition(":")[0]
         made = self.made()
         own = made.fingerprint() if hasattr(made, "fingerprint") else b""
