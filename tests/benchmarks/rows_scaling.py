@@ -29,6 +29,8 @@ def scaling(settings: Settings) -> Lines:
         f"Stages that take longer than {REPEAT_BELOW:.0f} s are run once. Memory is the peak of the process from its "
         "start through QHGK; its exponent is of the two largest sizes, because in small cells the compiler decides.",
     ]
+    most = ", ".join(str(one["neighbours"]) for one in found)
+    notes.append(f"The third-order operator depends on the atom with most neighbours, too: they are {most}.")
     if any(one["imaginary"] for one in found):
         notes.append(f"Imaginary modes: {', '.join(str(one['imaginary']) for one in found)}.")
     return Lines(rows, notes)

@@ -49,7 +49,7 @@ def lattice(
 
     atoms, potential = read_structure(Path(structure)), structures.potential()
     graph = neighbour_graph(atoms, potential.species, potential.switching)
-    result: dict[str, Any] = {"atoms": len(atoms)}
+    result: dict[str, Any] = {"atoms": len(atoms), "neighbours": max(graph.slots)}
     second, result["second order"] = _repeated(lambda: second_order(potential, atoms.positions, graph), 1)
     third, result["third order"] = _repeated(lambda: _operator(third_order(potential, atoms.positions, graph)), 1)
     modes, result["modes"] = _repeated(lambda: normal_modes(second, atoms.get_masses()), 1)
