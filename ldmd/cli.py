@@ -98,6 +98,14 @@ def relax(case: CaseFolder) -> None:
 
 
 @app.command()
+def widths(case: CaseFolder, quick: Quick = False) -> None:
+    """Linewidths and conductivity for several widths of the kernel, and self-consistent ones without any."""
+    from ldmd.commands import study_widths
+
+    typer.echo("\n".join(study_widths(case, quick, " ".join(["ldmd", *sys.argv[1:]]))))
+
+
+@app.command()
 def why(case: CaseFolder, quick: Quick = False) -> None:
     """For each stage: is its result there, and if not, which of its inputs changed."""
     from ldmd.commands import explain_stages

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ldmd.case import CASE_FILE, Case, load_case, resolved, template
 from ldmd.errors import InputError
+from ldmd.problem import Problem, load_problem
 from ldmd.progress import duration, progress
 from ldmd.store import Store, write_atomically
-from ldmd.workflow import STAGES, Problem, Runner, load_problem, run_comparison
+from ldmd.workflow import STAGES, Runner, run_comparison
 
 if TYPE_CHECKING:
     from ldmd.force_constants.sum_rules import Residuals
@@ -52,6 +53,7 @@ def _problem(folder: Path, quick: bool) -> Problem:
 
 def _contents(problem: Problem, provenance: dict[str, Any]) -> ReportContents:
     from ldmd.report import ReportContents
+    from ldmd.width_study import stored_width_study
 
     results = run_comparison(problem, provenance)
     return ReportContents(
@@ -69,6 +71,7 @@ def _contents(problem: Problem, provenance: dict[str, Any]) -> ReportContents:
         anharmonicity=results.anharmonicity,
         minima=results.minima,
         comparison=results.comparison,
+        width_study=stored_width_study(problem, provenance),
         citations=CITATIONS,
     )
 
@@ -113,7 +116,13 @@ def _processor() -> str:
 
 def verdict_lines(contents: ReportContents) -> Iterator[str]:
     """The verdict as a terminal shows it."""
-    if contents.comparison is None:
+    if contents.comparison is None and contents.conductivity is not None:
+        row = int(abs(contents.conductivity.temperatures - contents.temperature).argmin())
+        for place, name in enumerate(contents.conductivity.statistics):
+            value = float(contents.conductivity.qhgk[row, place].trace() / 3.0)
+            yield f"{contents.title}: {value:.3f} W/(m K) at {contents.temperature:g} K by QHGK, {name}"
+        yield "No comparison: a potential that is a black box gives no heat flux."
+    elif contents.comparison is None:
         yield f"{contents.title}: no comparison, the structure is not fit for force constants."
     else:
         yield f"{contents.title}: {contents.comparison.sentence}"
@@ -167,7 +176,8 @@ def _cost(problem: Problem) -> Iterator[str]:
     cost = estimate_cost(problem)
     yield "cost on this machine, for what is not stored yet"
     yield f"  lattice dynamics about {duration(cost.lattice_seconds)}"
-    yield f"  molecular dynamics about {duration(cost.dynamics_seconds)}"
+    if cost.dynamics_seconds:
+        yield f"  molecular dynamics about {duration(cost.dynamics_seconds)}"
     yield f"  memory about {cost.memory_gb:.1f} GB"
 
 
@@ -181,12 +191,17 @@ def new_case(folder: Path, name: str, parameters: str) -> str:
     return f"{path} written: put {parameters} and structure.extxyz beside it, then run: ldmd check {folder}"
 
 
-def _potential(case: Case) -> SitePotential:
-    from ldmd.numerics import require_sound_jax
-    from ldmd.potentials.tersoff import read_tersoff
+def _differentiable(case: Case) -> SitePotential:
+    """The potential of a case, which must be one that can be differentiated."""
+    from ldmd.potentials.black_box import AsePotential
+    from ldmd.potentials.reading import read_potential
 
-    require_sound_jax()
-    return read_tersoff(case.parameters)
+    potential = read_potential(case.settings.potential, case.folder)
+    if isinstance(potential, AsePotential):
+        raise InputError(
+            "potential.kind", "ase", "a black box cannot do this; use a potential that can be differentiated"
+        )
+    return potential
 
 
 def build_case(folder: Path, kind: str, seed: int, nodes: int, trials: int, replace: bool) -> list[str]:
@@ -200,7 +215,7 @@ def build_case(folder: Path, kind: str, seed: int, nodes: int, trials: int, repl
     case = load_case(folder, structure_needed=False)
     if case.structure.exists() and not replace:
         raise InputError("material.structure", case.structure, "is there already; --replace builds a new one over it")
-    potential = _potential(case)
+    potential = _differentiable(case)
     with progress(f"glass ({kind})", 2.0) as advance:
         tracker = _StepTracker(advance)
         if kind == "network":
@@ -230,20 +245,46 @@ class _StepTracker:
 
 def relax_case(folder: Path) -> list[str]:
     """Relax the structure of a case in place."""
-    from ldmd.relaxation import evaluate
+    from ldmd.inspection import state_of
+    from ldmd.potentials.black_box import AsePotential, require_knows
+    from ldmd.potentials.black_box_relaxation import relax_black_box
+    from ldmd.potentials.reading import read_potential
     from ldmd.relaxation import relax as relax_atoms
     from ldmd.structures import read_structure, require_fits, write_structure
 
     case = load_case(folder)
-    potential, atoms = _potential(case), read_structure(case.structure)
-    require_fits(atoms, potential.species, potential.switching)
-    relaxed = relax_atoms(atoms, potential)
+    potential, atoms = read_potential(case.settings.potential, case.folder), read_structure(case.structure)
+    if isinstance(potential, AsePotential):
+        require_knows(atoms, potential)
+        relaxed = relax_black_box(atoms, potential)
+    else:
+        require_fits(atoms, potential.species, potential.switching)
+        relaxed = relax_atoms(atoms, potential)
     write_structure(relaxed, case.structure)
-    before, after = evaluate(atoms, potential), evaluate(relaxed, potential)
+    before, after = state_of(atoms, potential), state_of(relaxed, potential)
     return [
         f"{case.structure}: largest force {before.largest_force:.3g} -> {after.largest_force:.3g} eV/Angstrom, "
         f"energy {before.energy / len(atoms):.6f} -> {after.energy / len(atoms):.6f} eV/atom"
     ]
+
+
+def study_widths(folder: Path, quick: bool, command: str) -> list[str]:
+    """Conductivity and linewidths for several widths of the kernel and without any, as a table."""
+    from ldmd.width_study import width_study
+
+    problem = _problem(folder, quick)
+    if not problem.inspection.usable:
+        raise InputError("material.structure", problem.case.structure, "not fit for force constants; see ldmd check")
+    study = width_study(Runner(problem, Store(problem.case.folder / ".ldmd"), _provenance(problem, command)))
+    lines = [
+        f"{problem.settings.material.name} at {problem.settings.dynamics.temperature:g} K, classical statistics",
+        "",
+    ]
+    lines.append(f"{'width (rad/ps)':<18}{'QHGK (W/(m K))':>16}{'median HWHM (rad/ps)':>24}{'overdamped modes':>20}")
+    for name, kappa, median, overdamped in study.rows():
+        lines.append(f"{name:<18}{kappa:>16.4f}{median:>24.4f}{overdamped:>20d}")
+    lines += ["", *(f"  failed: {_check_line(check)}" for check in study.free.checks if not check.passed)]
+    return [*lines, f"The next report of ldmd compare {folder} shows this as a figure."]
 
 
 def explain_stages(folder: Path, quick: bool) -> list[str]:

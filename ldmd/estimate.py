@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from ldmd.workflow import Problem
+from ldmd.problem import Problem
 
 PROBES = 32
 """Modes whose triplets are summed to learn the speed."""
@@ -24,7 +24,13 @@ class Cost:
 
 
 def estimate_cost(problem: Problem) -> Cost:
-    """Time a few modes of the triplet sum and a few steps of dynamics (some ten seconds, most of it compiling)."""
+    """Time a few modes of the triplet sum and a few steps of dynamics (some ten seconds, most of it compiling).
+
+    Without dynamics their time is 0; of a potential that is a black box no force is asked for, so that the cost of
+    its force constants is not known either.
+    """
+    if problem.differentiable is None:
+        return Cost(0.0, 0.0, _memory(problem))
     return Cost(_lattice_seconds(problem), _dynamics_seconds(problem), _memory(problem))
 
 
@@ -35,7 +41,7 @@ def _lattice_seconds(problem: Problem) -> float:
 
     settings = problem.settings.lattice
     modes = normal_modes(problem.second, problem.atoms.get_masses())
-    broadening = broadening_named(settings.broadening, settings.width)
+    broadening = broadening_named(settings.fixed_broadening, settings.width)
     conditions = (problem.settings.lattice_temperatures, settings.statistics, broadening)
     work = probe(problem.third, modes, *conditions, PROBES)
     started = time.perf_counter()
@@ -48,7 +54,7 @@ def _dynamics_seconds(problem: Problem) -> float:
     from ldmd.dynamics.integrate import Engine, maxwell_velocities
 
     settings = problem.settings.dynamics
-    engine = Engine(problem.atoms, problem.potential, settings.time_step, settings.flux_stride)
+    engine = Engine(problem.atoms, problem.site_potential, settings.time_step, settings.flux_stride)
     generator = np.random.default_rng(0)
     velocities = maxwell_velocities(problem.atoms.get_masses(), settings.temperature, generator)
     phase = engine.phase(problem.atoms.positions, velocities)

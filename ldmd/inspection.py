@@ -6,17 +6,24 @@ import dataclasses
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
 
 from ldmd.potentials.base import SitePotential
-from ldmd.relaxation import evaluate
+from ldmd.potentials.black_box import AsePotential
+from ldmd.potentials.black_box_relaxation import evaluate_black_box
+from ldmd.relaxation import State, evaluate
 from ldmd.results import Check, quantity
 from ldmd.structures import pairs_within, species_indices
 from ldmd.units import GRAM_PER_CUBIC_CENTIMETRE
 
 LARGEST_FORCE = 1e-6
 """eV/Angstrom. A residual force F shifts a coordinate by F/k: 1e-6 on a soft 0.1 eV/A^2 mode is 1e-5 Angstrom."""
+BONDED = 1.25
+"""Of the sum of covalent radii: between the first and the second shell of most solids."""
 LARGEST_PRESSURE = 0.1
 """GPa. Within 0.3 % of the volume of a glass with a bulk modulus of some 40 GPa."""
+
+Potential = SitePotential | AsePotential
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,12 +61,13 @@ FORCE_CHECK = "largest residual force"
 SWITCHING_CHECK = "pairs in a switching region"
 
 
-def inspect_structure(atoms: Atoms, potential: SitePotential) -> Inspection:
+def inspect_structure(atoms: Atoms, potential: Potential) -> Inspection:
     """Look at a structure that has passed ``structures.require_fits``."""
-    state = evaluate(atoms, potential)
+    state = state_of(atoms, potential)
     species = tuple(dict.fromkeys(atoms.get_chemical_symbols()))
-    pairs, distances, outer = switching_pairs(atoms, potential)
-    coordination = coordination_table(atoms, potential, species)
+    switching = switching_of(potential, species)
+    pairs, distances, outer = _switching_pairs(atoms, species, switching)
+    coordination = coordination_table(atoms, species, switching)
     density = float(atoms.get_masses().sum()) / atoms.get_volume() * GRAM_PER_CUBIC_CENTIMETRE
     checks = (
         Check(FORCE_CHECK, state.largest_force, "<=", LARGEST_FORCE, "eV/Angstrom",
@@ -80,7 +88,7 @@ def inspect_structure(atoms: Atoms, potential: SitePotential) -> Inspection:
         largest_force=state.largest_force,
         species=species,
         coordination=coordination,
-        switching=potential.switching[np.ix_(*[[potential.species.index(name) for name in species]] * 2)],
+        switching=switching,
         switching_pairs=pairs,
         switching_distances=distances,
         outer_cutoffs=outer,
@@ -88,21 +96,48 @@ def inspect_structure(atoms: Atoms, potential: SitePotential) -> Inspection:
     )
 
 
+def state_of(atoms: Atoms, potential: Potential) -> State:
+    """Energy, forces and static pressure, whatever kind the potential is of."""
+    return evaluate_black_box(atoms, potential) if isinstance(potential, AsePotential) else evaluate(atoms, potential)
+
+
+def switching_of(potential: Potential, species: tuple[str, ...]) -> np.ndarray:
+    """Where the cutoff of each pair of species begins and ends to act (S, S, 2), Angstrom; zeros where not known."""
+    if isinstance(potential, AsePotential):
+        return np.zeros((len(species), len(species), 2))
+    return potential.switching[np.ix_(*[[potential.species.index(name) for name in species]] * 2)]
+
+
 def switching_pairs(atoms: Atoms, potential: SitePotential) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs (n, 2) between the inner and outer radius of their cutoff, their distances and outer radii, Angstrom."""
-    switching = potential.switching
-    i, j, offsets = pairs_within(atoms, potential.species, switching[..., 1] * (1.0 + 1e-6))
-    kinds = species_indices(atoms, potential.species)
+    """Pairs (n, 2) between the inner and outer radius of their cutoff, their distances and outer radii, Angstrom.
+
+    A cutoff function that acts from distance 0 on has no narrow region where pairs should not be: it has none.
+    """
+    return _switching_pairs(atoms, potential.species, potential.switching)
+
+
+def _switching_pairs(
+    atoms: Atoms, species: tuple[str, ...], switching: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    narrow = np.where(switching[..., :1] > 0.0, switching, 0.0)
+    i, j, offsets = pairs_within(atoms, species, narrow[..., 1] * (1.0 + 1e-6))
+    kinds = species_indices(atoms, species)
     distances = np.linalg.norm(atoms.positions[j] + offsets - atoms.positions[i], axis=1)
-    inner, outer = (switching[kinds[i], kinds[j], side] for side in (0, 1))
+    inner, outer = (narrow[kinds[i], kinds[j], side] for side in (0, 1))
     inside = (distances >= inner) & (i < j)
     order = np.argsort((outer - distances)[inside])
     return np.stack([i, j], axis=1)[inside][order], distances[inside][order], outer[inside][order]
 
 
-def coordination_table(atoms: Atoms, potential: SitePotential, species: tuple[str, ...]) -> np.ndarray:
-    """How many atoms of each species have 0, 1, 2... neighbours nearer than the middle of their switching region."""
-    i, _, _ = pairs_within(atoms, potential.species, potential.switching.mean(axis=-1))
+def coordination_table(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray) -> np.ndarray:
+    """How many atoms of each species have 0, 1, 2... neighbours.
+
+    Neighbours are nearer than the middle of their switching region where that is narrow, else than ``BONDED`` times
+    the sum of their covalent radii.
+    """
+    radii = np.array([covalent_radii[atomic_numbers[name]] for name in species])
+    reach = np.where(switching[..., 0] > 0.0, switching.mean(axis=-1), BONDED * (radii[:, None] + radii))
+    i, _, _ = pairs_within(atoms, species, reach)
     neighbours = np.bincount(i, minlength=len(atoms))
     symbols = np.array(atoms.get_chemical_symbols())
     width = int(neighbours.max()) + 1

@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 Kind = Literal["tersoff", "stillinger-weber", "nep", "ase"]
 Statistics = Literal["bose-einstein", "classical"]
-Broadening = Literal["gaussian", "lorentzian"]
+Broadening = Literal["gaussian", "lorentzian", "self-consistent"]
 Temperature = Annotated[float, Field(gt=0, le=5000)]
 Item = TypeVar("Item")
 
@@ -113,12 +113,14 @@ class Potential(Section):
         example='"potential.tersoff"',
     )
     calculator: str | None = _option(
-        None, "For ase: where the calculator is imported from, package.module:Name.", example='"ase.calculators.emt:EMT"'
+        None,
+        "For ase: where the calculator is imported from, package.module:Name.",
+        example='"ase.calculators.emt:EMT"',
     )
     arguments: dict[str, Any] = _option(
         {},
         "For ase: what the calculator is made with; names of files are relative to this folder.",
-        example='{ asap_cutoff = true }',
+        example="{ asap_cutoff = true }",
     )
 
     @model_validator(mode="after")
@@ -182,7 +184,8 @@ class Lattice(Section):
     )
     broadening: Broadening = _option(
         "gaussian",
-        "Kernel that stands for energy conservation; a Lorentzian's tails let in triplets far off shell.",
+        "Kernel that stands for energy conservation; a Lorentzian's tails let in triplets far off shell, and "
+        "self-consistent lines broaden each other, so that no width is left to choose, at many times the cost.",
     )
     width: float = _option(
         0.6,
@@ -214,6 +217,11 @@ class Lattice(Section):
         gt=0,
         le=50,
     )
+
+    @property
+    def fixed_broadening(self) -> str:
+        """The kernel of what is computed with a fixed width beside self-consistent linewidths."""
+        return "gaussian" if self.broadening == "self-consistent" else self.broadening
 
 
 class Dynamics(Section):

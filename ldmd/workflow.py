@@ -16,21 +16,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ldmd.case import Case
 from ldmd.checkpoint import Checkpoint
 from ldmd.digest import digest
+from ldmd.problem import Problem
 from ldmd.progress import progress, replica_progress
 from ldmd.settings import Settings
 from ldmd.store import Store
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from ldmd.anharmonicity import Anharmonicity
     from ldmd.comparison import Comparison
     from ldmd.dynamics.replica import ReplicaSettings
     from ldmd.dynamics.trajectory import Trajectory
-    from ldmd.force_constants.second import SecondOrder
     from ldmd.force_constants.sum_rules import Residuals
     from ldmd.green_kubo import GreenKuboResult
     from ldmd.inspection import Inspection
@@ -38,15 +35,14 @@ if TYPE_CHECKING:
     from ldmd.lattice.linewidths import Linewidths
     from ldmd.lattice.modes import Modes
     from ldmd.minima import Minima
-    from ldmd.potentials.base import SitePotential
     from ldmd.results import Check
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-NOT_A_MINIMUM = 1e-3
-"""eV/Angstrom: with larger forces the structure was not relaxed with this potential at all."""
 STAGES = ("modes", "residuals", "linewidths", "conductivity", "dynamics", "green-kubo", "anharmonicity", "minima")
+"""Of a comparison; ``WIDTH_STAGES`` run when asked for."""
+WIDTH_STAGES = ("width-convergence", "self-consistent")
 VERSIONS = {
     "modes": 1,
     "residuals": 1,
@@ -56,6 +52,8 @@ VERSIONS = {
     "green-kubo": 1,
     "anharmonicity": 1,
     "minima": 1,
+    "width-convergence": 1,
+    "self-consistent": 1,
 }
 
 BUILDS_ON: dict[str, tuple[str, ...]] = {
@@ -67,76 +65,10 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "green-kubo": ("dynamics",),
     "anharmonicity": ("modes", "dynamics"),
     "minima": ("modes", "linewidths", "conductivity", "dynamics"),
+    "width-convergence": ("modes", "linewidths", "conductivity"),
+    "self-consistent": ("modes",),
 }
 """Stages whose code a stage's numbers depend on; their versions are part of its digest."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """A case with its structure and potential loaded and found fit for each other."""
-
-    case: Case
-    settings: Settings
-    atoms: Atoms
-    potential: SitePotential
-
-    @functools.cached_property
-    def inspection(self) -> Inspection:
-        """What the structure looks like under the potential."""
-        from ldmd.inspection import inspect_structure
-
-        return inspect_structure(self.atoms, self.potential)
-
-    @functools.cached_property
-    def system(self) -> str:
-        """Digest of structure and potential."""
-        atoms = self.atoms
-        return digest(atoms.numbers, atoms.positions, atoms.cell.array, self.potential.fingerprint())
-
-    @functools.cached_property
-    def second(self) -> SecondOrder:
-        """Second-order force constants, exact and quick to recompute."""
-        from ldmd.force_constants.autodiff import second_order
-
-        return second_order(self.potential, self.atoms.positions, self._graph)
-
-    @functools.cached_property
-    def _graph(self) -> Any:
-        from ldmd.structures import neighbour_graph
-
-        return neighbour_graph(self.atoms, self.potential.species, self.potential.switching)
-
-    @functools.cached_property
-    def third(self) -> Any:
-        """Third-order force constants as an operator."""
-        from ldmd.force_constants.autodiff import third_order
-
-        return third_order(self.potential, self.atoms.positions, self._graph)
-
-
-def load_problem(case: Case, settings: Settings) -> Problem:
-    """Read structure and potential of a case.
-
-    Raises
-    ------
-    InputError
-        For anything about them that makes a computation impossible, a structure far from a minimum included.
-    """
-    from ldmd.errors import InputError
-    from ldmd.numerics import require_sound_jax
-    from ldmd.potentials.tersoff import read_tersoff
-    from ldmd.structures import read_structure, require_fits
-
-    atoms = read_structure(case.structure)
-    potential = read_tersoff(case.folder / str(case.settings.potential.parameters))
-    require_fits(atoms, potential.species, potential.switching)
-    require_sound_jax()
-    problem = Problem(case, settings, atoms, potential)
-    force = problem.inspection.largest_force
-    if not force <= NOT_A_MINIMUM:
-        fix = f"not at a minimum of this potential (limit {NOT_A_MINIMUM:g}); run: ldmd relax {case.folder}"
-        raise InputError("material.structure", f"largest force {force:.3g} eV/Angstrom", fix)
-    return problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,11 +88,19 @@ class Results:
 
 
 def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
-    """Run every stage that is missing; a structure without usable force constants ends after its inspection."""
+    """Run every stage that is missing.
+
+    A structure without usable force constants ends after its inspection, and a potential that cannot be
+    differentiated after lattice dynamics: its heat flux is not known.
+    """
     if not problem.inspection.usable:
         return Results(problem.inspection)
     runner = Runner(problem, Store(problem.case.folder / ".ldmd"), provenance)
     lattice = runner.lattice()
+    if problem.differentiable is None:
+        return Results(
+            problem.inspection, lattice.residuals, lattice.modes, lattice.linewidths, lattice.conductivity,
+        )  # fmt: skip
     trajectories = runner.dynamics()
     green_kubo = runner.green_kubo(trajectories)
     anharmonicity = runner.anharmonicity(lattice.modes, trajectories)
@@ -206,13 +146,17 @@ class Runner:
                 inputs["precision"] = lattice.precision
             if stage == "conductivity":
                 inputs["allen_feldman_broadening"] = lattice.allen_feldman_broadening
+        if stage in WIDTH_STAGES:
+            inputs = {"temperature": settings.dynamics.temperature, "statistics": settings.lattice.statistics}
+        if stage == "width-convergence":
+            inputs["broadening"] = settings.lattice.fixed_broadening
         if stage in ("green-kubo", "anharmonicity", "minima"):
             inputs = {"dynamics": [digest(parts) for parts in self.replica_parts]}
         if stage == "green-kubo":
             inputs["settings"] = settings.green_kubo.model_dump(mode="json")
         if stage == "minima":
             lattice = settings.lattice
-            inputs.update(count=settings.anharmonicity.minima, broadening=lattice.broadening, width=lattice.width)
+            inputs.update(count=settings.anharmonicity.minima, broadening=lattice.fixed_broadening, width=lattice.width)
         if stage == "anharmonicity":
             inputs["configurations"] = settings.anharmonicity.configurations
             inputs["seed"] = settings.dynamics.seed
@@ -245,9 +189,12 @@ class Runner:
 
     def stage(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
         """The stored result of a stage, or a new one that is then stored."""
-        parts = self.parts(name)
-        known = self.store.get(kind, name, digest(parts))
-        return self._kept(compute(), name, parts) if known is None else known
+        known = self.stored(name, kind)
+        return self._kept(compute(), name, self.parts(name)) if known is None else known
+
+    def stored(self, name: str, kind: type[T]) -> T | None:
+        """The stored result of a stage, if there is one for the present settings."""
+        return self.store.get(kind, name, digest(self.parts(name)))
 
     def _kept(self, result: T, name: str, parts: Mapping[str, Any]) -> T:
         """Store a result and read it back.
@@ -259,7 +206,7 @@ class Runner:
         stored = self.store.get(type(result), name, key)
         return result if stored is None else stored
 
-    def _checkpoint(self, stage: str, key: str) -> Checkpoint:
+    def checkpoint(self, stage: str, key: str) -> Checkpoint:
         """Where the unfinished work of a stage with a digest is kept."""
         path = self.store.folder / stage / f"{key[:16]}.checkpoint.npz"
         return Checkpoint(path, key, self.problem.settings.dynamics.checkpoint_seconds)
@@ -271,21 +218,32 @@ class Runner:
         from ldmd.lattice.conductivity import Conductivity, conductivity
         from ldmd.lattice.linewidths import Linewidths, linewidths
         from ldmd.lattice.modes import Modes, normal_modes, velocity_matrices
+        from ldmd.lattice.self_consistent import self_consistent_linewidths
 
         problem, settings = self.problem, self.problem.settings.lattice
         atoms, temperatures = problem.atoms, problem.settings.lattice_temperatures
-        broadening = broadening_named(settings.broadening, settings.width)
-        checkpoint = self._checkpoint("linewidths", digest(self.parts("linewidths")))
+        checkpoint = self.checkpoint("linewidths", digest(self.parts("linewidths")))
 
         def compute_linewidths() -> Linewidths:
             with progress("linewidths", 1.0) as advance:
+                if settings.broadening == "self-consistent":
+                    return self_consistent_linewidths(
+                        problem.third,
+                        modes,
+                        temperatures,
+                        settings.statistics,
+                        progress=absolute(advance),
+                        memory=1e9 * settings.memory_gb,
+                        precision=settings.precision,
+                        checkpoint=checkpoint,
+                    ).linewidths
                 return linewidths(
                     problem.third,
                     modes,
                     temperatures,
                     settings.statistics,
-                    broadening,
-                    _absolute(advance),
+                    broadening_named(settings.broadening, settings.width),
+                    absolute(advance),
                     memory=1e9 * settings.memory_gb,
                     precision=settings.precision,
                     engine=settings.engine,
@@ -313,7 +271,7 @@ class Runner:
         found = {index: self.store.get(Trajectory, "dynamics", key) for index, key in enumerate(keys)}
         missing = [index for index, trajectory in found.items() if trajectory is None]
         plans = [_replica_settings(problem.settings, index) for index in missing]
-        checkpoints = [self._checkpoint("dynamics", keys[index]) for index in missing]
+        checkpoints = [self.checkpoint("dynamics", keys[index]) for index in missing]
 
         def keep(position: int, trajectory: Trajectory) -> None:
             index = missing[position]
@@ -323,7 +281,7 @@ class Runner:
         if missing:
             total = float(plans[0].equilibration + plans[0].samples)
             with _stable(problem.settings), replica_progress("molecular dynamics", total, len(missing)) as report:
-                run_replicas(problem.atoms, problem.potential, plans, checkpoints, report, keep)
+                run_replicas(problem.atoms, problem.site_potential, plans, checkpoints, report, keep)
         return tuple(trajectory for trajectory in found.values() if trajectory is not None)
 
     def green_kubo(self, trajectories: tuple[Trajectory, ...]) -> GreenKuboResult:
@@ -356,12 +314,12 @@ class Runner:
         frames = [frame for t in trajectories for frame in zip(t.frame_positions, t.frame_forces, strict=True)]
         count = settings.anharmonicity.minima
         chosen = [frames[(2 * k + 1) * len(frames) // (2 * count)] for k in range(count)]
-        broadening = broadening_named(settings.lattice.broadening, settings.lattice.width)
+        broadening = broadening_named(settings.lattice.fixed_broadening, settings.lattice.width)
 
         def compute() -> Minima:
             with progress("minima visited", float(count)) as advance:
                 return visited_minima(
-                    problem.atoms, problem.potential, chosen, settings.dynamics.temperature, broadening, advance
+                    problem.atoms, problem.site_potential, chosen, settings.dynamics.temperature, broadening, advance
                 )
 
         return self.stage("minima", Minima, compute)
@@ -378,7 +336,7 @@ def _stable(settings: Settings) -> Iterator[None]:
         raise InputError("dynamics.time_step_fs", f"{settings.dynamics.time_step_fs:g}", str(error)) from error
 
 
-def _absolute(advance: Callable[[float], None]) -> Callable[[int, int], None]:
+def absolute(advance: Callable[[float], None]) -> Callable[[int, int], None]:
     """Turn (done, total) reports into increments of a share."""
     last = 0.0
 
@@ -429,7 +387,7 @@ def _anharmonicity(problem: Problem, modes: Modes, trajectories: tuple[Trajector
             for index, displacement in enumerate(displacements):
                 moved = atoms.copy()
                 moved.positions += displacement
-                drawn[index] = evaluate(moved, problem.potential, slots=8).forces
+                drawn[index] = evaluate(moved, problem.site_potential, slots=8).forces
                 advance(1.0)
             samples[name] = (displacements, drawn)
     scores = {name: score(*pair, problem.second, symbols) for name, pair in samples.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ldmd.case import FETCH
 from ldmd.settings import Potential
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ def read_potential(potential: Potential, folder: Path) -> SitePotential | AsePot
         is installed computes wrong numbers.
     """
     if potential.kind == "ase":
-        from ldmd.potentials.black_box import AsePotential
+        from ldmd.potentials.black_box import AsePotential, with_files_of
 
         assert potential.calculator is not None  # as its settings require
-        return AsePotential(potential.calculator, _with_paths(potential.arguments, folder))
+        return AsePotential(potential.calculator, with_files_of(potential.arguments, folder))
     from ldmd.numerics import require_sound_jax
 
     require_sound_jax()
@@ -48,14 +49,8 @@ def _site_potential(kind: str, path: Path) -> SitePotential:
 
 def _file(potential: Potential, folder: Path) -> Path:
     assert potential.parameters is not None  # as its settings require
+    if not potential.parameters.startswith(FETCH):
+        return folder / potential.parameters
     from ldmd.fetch import resolve
 
     return resolve(potential.parameters, folder)
-
-
-def _with_paths(arguments: dict[str, object], folder: Path) -> dict[str, object]:
-    """Names of files that lie in the folder become paths that work from anywhere."""
-    return {
-        key: str((folder / value).resolve()) if isinstance(value, str) and (folder / value).is_file() else value
-        for key, value in arguments.items()
-    }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ldmd.lattice.linewidths import Linewidths
     from ldmd.lattice.modes import Modes
     from ldmd.minima import Minima
+    from ldmd.width_study import WidthStudy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,7 @@ class ReportContents:
     anharmonicity: Anharmonicity | None = None
     minima: Minima | None = None
     comparison: Comparison | None = None
+    width_study: WidthStudy | None = None
     citations: tuple[str, ...] = ()
 
     @property

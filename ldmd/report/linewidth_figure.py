@@ -179,6 +179,11 @@ def _linewidth_caption(flags: FlaggedModes, kernel: str, width: float) -> str:
         f"{number(float(np.median(gamma)))} rad/ps with {statistics_name(flags.reference)} statistics. "
         f"{verdict} The largest γ/ω is {number(float(flags.damping[worst]), 2)}, at "
         f"{number(float(flags.frequency[worst]))} THz; {whole(localised)} modes are localised "
-        f"(participation ratio below {LOCALISED}). Energy conservation is a normalised {kernel} kernel of "
-        f"width {brief(width)} rad/ps."
+        f"(participation ratio below {LOCALISED}). {_kernel(kernel, width)}"
     )
+
+
+def _kernel(kernel: str, width: float) -> str:
+    if np.isnan(width):
+        return "The lines broaden each other (self-consistent): no width of a kernel was chosen."
+    return f"Energy conservation is a normalised {kernel} kernel of width {brief(width)} rad/ps."

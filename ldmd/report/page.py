@@ -16,6 +16,7 @@ from ldmd.report import (
     linewidth_figure,
     structure_figures,
     tables,
+    width_figure,
 )
 from ldmd.report.citations import bibtex, cited
 from ldmd.report.contents import ReportContents
@@ -31,6 +32,7 @@ from ldmd.report.text import (
     rounded,
     sentence,
     slug,
+    statistics_name,
     unit_text,
     whole,
     with_error,
@@ -117,6 +119,9 @@ def headline(contents: ReportContents) -> Headline:
     if comparison is None:
         wrong = not contents.inspection.usable
         text = "This structure cannot be trusted yet." if wrong else "There is nothing to compare yet."
+        if contents.conductivity is not None:
+            line = "The potential is a black box: its heat flux is not known, and lattice dynamics stands alone."
+            return Headline("Lattice dynamics only.", "caution", "…", (line,), _lattice_numbers(contents), problems)
         if not wrong:
             line = "The structure passed its checks; the stages that lead to a comparison have not run."
             return Headline(text, "caution", "…", (line,), (), problems)
@@ -173,6 +178,16 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
             f"dynamics; tolerance {brief(comparison.tolerance_sigma)} σ",
         ),
     )
+
+
+def _lattice_numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
+    """QHGK conductivities at the temperature of the report, without a comparison."""
+    conductivity = contents.conductivity
+    assert conductivity is not None
+    names = (statistics_name(name) for name in conductivity.statistics)
+    values = (conductivity.isotropic(contents.temperature, name) for name in conductivity.statistics)
+    unit = f"W/(m K) at {brief(contents.temperature)} K, QHGK"
+    return tuple((name, number(value, 3), unit) for name, value in zip(names, values, strict=True))
 
 
 def sections_of(contents: ReportContents) -> Iterator[Section]:
@@ -246,6 +261,9 @@ def _lattice(contents: ReportContents) -> Section:
             linewidth_figure.linewidth_scatter(flags, linewidths.kernel, linewidths.width),
             tables.flagged_table(flags),
         ]
+    study = contents.width_study
+    if study is not None:
+        blocks.append(width_figure.width_curves(study.curve, study.free, study.free_conductivity))
     if conductivity is not None:
         blocks += [
             lattice_figures.conductivity_against_temperature(conductivity, contents.comparison),
