@@ -3,22 +3,26 @@
 A site energy depends on its own edges only, so the second and third derivatives of the total energy are sums of
 small site tensors in edge space. Tangent vectors are the same unit edge component for all sites at once: 3M
 Jacobian-vector products of the gradient give every site's Hessian, 3M(3M+1)/2 nested ones its third derivatives.
+Those are kept where they fit; where sites are wide, the third order is differentiated anew along every direction.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
 
+from ldmd.force_constants.directional import directional_third_order, site_gradient
 from ldmd.force_constants.second import SecondOrder
-from ldmd.force_constants.third import SiteGroup, SiteThirdOrder
+from ldmd.force_constants.third import SiteGroup, SiteThirdOrder, ThirdOrder
 from ldmd.potentials.base import Parameters, SiteEnergies, SitePotential, edge_vectors
 from ldmd.structures import NeighbourGraph, SiteBlock
+
+TENSOR_MEMORY = 1e9
+"""Bytes that the site tensors may take in all, by default; several times as much while they are made."""
 
 
 def second_order(potential: SitePotential, positions: np.ndarray, graph: NeighbourGraph) -> SecondOrder:
@@ -37,8 +41,26 @@ def second_order(potential: SitePotential, positions: np.ndarray, graph: Neighbo
     return SecondOrder(matrix)
 
 
-def third_order(potential: SitePotential, positions: np.ndarray, graph: NeighbourGraph) -> SiteThirdOrder:
-    """Third-order force constants at positions (N, 3), Angstrom, as an operator on site tensors."""
+def third_order(
+    potential: SitePotential, positions: np.ndarray, graph: NeighbourGraph, tensor_memory: float = TENSOR_MEMORY
+) -> ThirdOrder:
+    """Third-order force constants at positions (N, 3), Angstrom, as an operator.
+
+    On site tensors where these take at most ``tensor_memory`` bytes: contractions are then a few matrix products.
+    Directional derivatives of site Hessians otherwise (see ``directional``).
+    """
+    if tensor_bytes(graph) > tensor_memory:
+        return directional_third_order(potential, positions, graph)
+    return site_third_order(potential, positions, graph)
+
+
+def tensor_bytes(graph: NeighbourGraph) -> int:
+    """Memory of all site tensors: (3M)^3 numbers per site in a block of width M."""
+    return sum(8 * (3 * block.neighbours.shape[0]) ** 3 * len(block.centres) for block in graph.blocks)
+
+
+def site_third_order(potential: SitePotential, positions: np.ndarray, graph: NeighbourGraph) -> SiteThirdOrder:
+    """Third-order force constants at positions (N, 3), Angstrom, on site tensors whatever they take."""
     groups: list[SiteGroup] = []
     for block, edges in zip(graph.blocks, edge_vectors(jnp.asarray(positions), graph), strict=True):
         tensors = _site_third_derivatives(potential.site_energies, edges, potential.parameters(block))
@@ -49,14 +71,14 @@ def third_order(potential: SitePotential, positions: np.ndarray, graph: Neighbou
 @functools.partial(jax.jit, static_argnums=0)
 def _site_hessians(function: SiteEnergies, edges: jax.Array, parameters: Parameters) -> jax.Array:
     """(3M, 3M, n), edge components ordered 3 m + a."""
-    gradient = _site_gradient(function, parameters)
+    gradient = site_gradient(function, parameters)
     return jax.lax.map(lambda t: _flatten(jax.jvp(gradient, (edges,), (t,))[1]), _unit_edges(edges))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _site_third_derivatives(function: SiteEnergies, edges: jax.Array, parameters: Parameters) -> jax.Array:
     """(3M, 3M, 3M, n), symmetric in its first two axes by construction and in the third to round-off."""
-    gradient = _site_gradient(function, parameters)
+    gradient = site_gradient(function, parameters)
     tangents = _unit_edges(edges)
     first, second = np.triu_indices(len(tangents))
 
@@ -70,10 +92,6 @@ def _site_third_derivatives(function: SiteEnergies, edges: jax.Array, parameters
     position = np.zeros((len(tangents),) * 2, dtype=int)
     position[first, second] = position[second, first] = np.arange(len(first))
     return columns[position]
-
-
-def _site_gradient(function: SiteEnergies, parameters: Parameters) -> Callable[[jax.Array], jax.Array]:
-    return jax.grad(lambda edges: jnp.sum(function(edges, parameters)))
 
 
 def _unit_edges(edges: jax.Array) -> jax.Array:
