@@ -15,12 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
 
-from ldmd.force_constants.directional import directional_third_order, site_gradient
+from ldmd.force_constants.directional import directional_third_order, part_of, selections, site_gradient
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SiteGroup, SiteThirdOrder, ThirdOrder
 from ldmd.potentials.base import Parameters, SiteEnergies, SitePotential, edge_vectors
 from ldmd.structures import NeighbourGraph, SiteBlock
 
+SITES_AT_ONCE = 64
+"""Differentiated together: with more, intermediate arrays fall out of the cache, and it takes three times as long."""
 TENSOR_MEMORY = 1e9
 """Bytes that the site tensors may take in all, by default; several times as much while they are made."""
 
@@ -63,8 +65,7 @@ def site_third_order(potential: SitePotential, positions: np.ndarray, graph: Nei
     """Third-order force constants at positions (N, 3), Angstrom, on site tensors whatever they take."""
     groups: list[SiteGroup] = []
     for block, edges in zip(graph.blocks, edge_vectors(jnp.asarray(positions), graph), strict=True):
-        tensors = _site_third_derivatives(potential.site_energies, edges, potential.parameters(block))
-        groups.extend(_group_sites(np.asarray(tensors).transpose(3, 0, 1, 2), block))
+        groups.extend(_group_sites(_site_tensors(potential, block, np.asarray(edges)), block))
     return SiteThirdOrder(3 * len(positions), tuple(groups))
 
 
@@ -73,6 +74,17 @@ def _site_hessians(function: SiteEnergies, edges: jax.Array, parameters: Paramet
     """(3M, 3M, n), edge components ordered 3 m + a."""
     gradient = site_gradient(function, parameters)
     return jax.lax.map(lambda t: _flatten(jax.jvp(gradient, (edges,), (t,))[1]), _unit_edges(edges))
+
+
+def _site_tensors(potential: SitePotential, block: SiteBlock, edges: np.ndarray) -> np.ndarray:
+    """Third derivatives (n, 3M, 3M, 3M) of a block's sites, some sites at a time."""
+    width = 3 * edges.shape[1]
+    tensors = np.empty((len(block.centres), width, width, width))
+    for sites in selections(len(block.centres), SITES_AT_ONCE) if len(block.centres) else ():
+        parameters = potential.parameters(part_of(block, sites))
+        some = _site_third_derivatives(potential.site_energies, jnp.asarray(edges[:, :, sites]), parameters)
+        tensors[sites] = np.asarray(some).transpose(3, 0, 1, 2)
+    return tensors
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -161,19 +161,19 @@ def _chunks(
     """The sites of a block in chunks of equal shape that keep the limit."""
     most = SITES_AT_ONCE
     while True:
-        selections = _selections(len(block.centres), most)
-        size = len(selections[0])
-        slopes = _compiled(potential, block, edges, selections[0])
+        parts = selections(len(block.centres), most)
+        size = len(parts[0])
+        slopes = _compiled(potential, block, edges, parts[0])
         needed = _temporary_bytes(slopes)
         if needed <= memory:
-            return [_chunk(potential, block, edges, selection, slopes, pattern) for selection in selections]
+            return [_chunk(potential, block, edges, selection, slopes, pattern) for selection in parts]
         if size == 1:
             fix = f"one site of {edges.shape[1]} neighbours needs {needed:.3g} bytes; allow at least as much"
             raise InputError("memory of third-order force constants", f"{memory:.3g} bytes", fix)
         most = min(size - 1, max(1, int(size * memory / needed)))
 
 
-def _selections(count: int, most: int) -> list[np.ndarray]:
+def selections(count: int, most: int) -> list[np.ndarray]:
     """0 ... count - 1 in as few equal chunks as possible of at most ``most``; the last number fills up the last one."""
     chunks = math.ceil(count / most)
     numbers = np.arange(chunks * math.ceil(count / chunks))
@@ -182,7 +182,7 @@ def _selections(count: int, most: int) -> list[np.ndarray]:
 
 def _compiled(potential: SitePotential, block: SiteBlock, edges: np.ndarray, sites: np.ndarray) -> jax.stages.Compiled:
     """``_local_slopes`` for chunks of this shape; JAX keeps it, so that the same shapes compile once per process."""
-    some, part = jnp.asarray(edges[:, :, sites]), _part(block, sites)
+    some, part = jnp.asarray(edges[:, :, sites]), part_of(block, sites)
     parameters, present = potential.parameters(part), jnp.asarray(part.present)
     return _local_slopes.lower(potential.site_energies, some, some, present, parameters).compile()
 
@@ -203,7 +203,7 @@ def _chunk(
     slopes: jax.stages.Compiled,
     pattern: BlockPattern,
 ) -> SiteChunk:
-    part = _part(block, sites)
+    part = part_of(block, sites)
     touched, additions = _additions(part, sites, pattern)
     return SiteChunk(
         centres=part.centres,
@@ -217,7 +217,7 @@ def _chunk(
     )
 
 
-def _part(block: SiteBlock, sites: np.ndarray) -> SiteBlock:
+def part_of(block: SiteBlock, sites: np.ndarray) -> SiteBlock:
     """Some sites of a block."""
     return SiteBlock(
         centres=block.centres[sites],
