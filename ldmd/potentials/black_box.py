@@ -40,6 +40,8 @@ DISTRIBUTIONS = {
     "torch_sim": "torch-sim-atomistic",
 }
 """What to install for a module whose package has another name."""
+WRITTEN = frozenset({"directory", "label", "log", "logfile", "out", "output", "trajectory", "txt"})
+"""Arguments that name what a calculator writes: what is in such files says nothing about the model."""
 CALCULATORS_KEPT = 4
 """Calculators that a thread keeps: making one may mean to load a large model."""
 LONGEST_REASON = 160
@@ -122,7 +124,10 @@ class AsePotential:
 
     def fingerprint(self) -> bytes:
         """SHA-256 of the name, the arguments and the contents of the files they name, the version and source of the
-        module, and the fingerprint of the calculator if it has one."""
+        module, and the fingerprint of the calculator if it has one.
+
+        Files that a calculator writes do not count if their arguments are called ``log``, ``txt`` or the like.
+        """
         return self._fingerprint
 
     @functools.cached_property
@@ -284,7 +289,7 @@ def with_files_of(arguments: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def _contents(value: Any) -> Any:
     """Arguments with every file that they name replaced by what is in it: its place does not matter."""
     if isinstance(value, Mapping):
-        return {key: _contents(item) for key, item in value.items()}
+        return {key: item if key in WRITTEN else _contents(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_contents(item) for item in value]
     if not isinstance(value, str):

@@ -215,7 +215,8 @@ class Evaluations:
         missing = list({forces.keys[n]: n for n in missing}.values())
         if not missing:
             return forces
-        logger.info("%s: %d, of which %d are on record", description, len(forces.keys), len(forces.keys) - len(missing))
+        if known := len(set(forces.keys)) - len(missing):
+            logger.info("%s: %d of %d evaluations are on record", description, known, known + len(missing))
         tasks = [missing[start : start + self.batch] for start in range(0, len(missing), self.batch)]
         with progress(description, float(len(missing))) as advance:
             failure = self._run(atoms, displacements, tasks, forces.keys, advance)

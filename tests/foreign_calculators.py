@@ -1,0 +1,72 @@
+"""Calculators as others write them, good and bad, for ``AsePotential`` to import by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.calculators.calculator import Calculator, all_changes
+
+
+class Springs(Calculator):
+    """Every atom on a spring of 1 eV/Angstrom^2 to the origin; counts its calls in a file and misbehaves at will."""
+
+    implemented_properties = ["energy", "forces"]
+
+    def __init__(
+        self, log: str = "", fail_at: int = -1, fail_how: str = "raise", seconds: float = 0.0, shape: str = "full"
+    ) -> None:
+        super().__init__()
+        self.log, self.fail_at, self.fail_how, self.seconds, self.shape = log, fail_at, fail_how, seconds, shape
+
+    def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = all_changes) -> None:
+        super().calculate(atoms, properties, system_changes)
+        calls = count_call(Path(self.log)) if self.log else 0
+        time.sleep(self.seconds)
+        positions = self.atoms.positions
+        if calls == self.fail_at and self.fail_how == "raise":
+            raise RuntimeError("SCF did not converge\nafter 100 steps")
+        if calls == self.fail_at and self.fail_how == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        forces = -positions if self.shape == "full" else -positions[0]
+        if calls == self.fail_at and self.fail_how == "nan":
+            forces = np.where(np.arange(len(positions))[:, None] == 2, np.nan, forces)
+        self.results = {"energy": 0.5 * float(np.sum(positions**2)), "forces": forces}
+
+
+class Only(Springs):
+    """Springs for the elements that it was made for, and a bare KeyError for others."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        super().__init__()
+        self.known = dict.fromkeys(numbers, 1.0)
+
+    def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = all_changes) -> None:
+        if atoms is not None:
+            [self.known[number] for number in atoms.numbers.tolist()]
+        super().calculate(atoms, properties, system_changes)
+
+
+def springs_of_file(model: str) -> Springs:
+    """A calculator made from a file; what is in it does not matter."""
+    assert Path(model).is_file()
+    return Springs()
+
+
+def no_calculator() -> int:
+    """What a wrong name may give."""
+    return 42
+
+
+def count_call(log: Path) -> int:
+    """Add one to the calls that a file counts in its length; how many there were before."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(descriptor, b".")
+        return os.fstat(descriptor).st_size - 1
+    finally:
+        os.close(descriptor)
