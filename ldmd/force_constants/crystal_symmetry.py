@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,7 +71,9 @@ def operations_of(atoms: Atoms, precision: float = SYMMETRY_PRECISION) -> Operat
         logger.info("spglib is not installed: symmetry is not used")
         return identity(len(atoms))
     fractions = atoms.get_scaled_positions(wrap=True)
-    dataset = spglib.get_symmetry_dataset((atoms.cell.array, fractions, atoms.numbers), symprec=precision)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, of how it reports errors
+        dataset = spglib.get_symmetry_dataset((atoms.cell.array, fractions, atoms.numbers), symprec=precision)
     if dataset is None or len(dataset.rotations) <= 1:
         return identity(len(atoms))
     images = _images(fractions, atoms, dataset.rotations, dataset.translations, 10.0 * precision)

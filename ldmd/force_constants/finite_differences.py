@@ -225,7 +225,8 @@ def _symmetric(raw: np.ndarray, values: np.ndarray, within: np.ndarray) -> tuple
     measurements = within[i, j].astype(float) + within[i, k] + within[j, k]
     means = np.bincount(where, weights * values) / measurements
     distinct = (triples[0] != triples[1]) & (triples[1] != triples[2]) & (measurements > 1.0)
-    squares = np.bincount(where, values**2) - measurements * means**2
+    listed = np.bincount(where, minlength=len(keys))
+    squares = np.bincount(where, (values - means[where]) ** 2) + (measurements - listed) * means**2
     freedom = float(np.sum(measurements[distinct] - 1.0))
     scatter = math.sqrt(max(0.0, float(squares[distinct].sum())) / freedom) if freedom else 0.0
     permuted = np.concatenate([triples[list(order)] for order in SIX], axis=1)

@@ -6,7 +6,8 @@ With n = 1 displaced coordinates for the second order and n = 2 for the third, a
 * truncation  K h^2 / 6, K the rms of Phi4_iiij for n = 1, of Phi5_iiijk + Phi5_ijjjk for n = 2.
 
 Their sum of squares is least at h* = (3 sigma_F / K)^(1/(n+2)), where for n = 2 both are equal. K is measured:
-differences D with the steps h and 2h of some coordinates give K = 2 rms[D(2h) - D(h)] / h^2.
+differences D with the steps h and 2h of some coordinates give K = 2 rms[D(2h) - D(h)] / h^2 each, of which the median
+is taken, so that a kink of the potential near one of them, which D(h) - D(2h) shows as large as J/h, does not decide.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Step:
     sigma: float
     """Noise of one component of a force, eV/Angstrom."""
     bending: float
-    """K, rms over the displaced atoms themselves, where it is largest, eV/Angstrom^(order + 2)."""
+    """K on the displaced atoms themselves, where it is largest, eV/Angstrom^(order + 2)."""
 
     def error_from(self, sigma: float) -> float:
         """Standard deviation of an element due to noise of forces (eV/Angstrom), eV/Angstrom^order."""
@@ -110,21 +111,21 @@ def _bending(atoms: Atoms, probes: Plan, evaluations: Evaluations, sigma: float)
     while True:
         far = _differences(atoms, probes, evaluations, 2.0 * size)
         noise = Step(probes.order, size, sigma, 0.0).noise_error
-        change = float(np.sqrt(np.mean((far - near) ** 2)))
+        change = float(np.median(np.sqrt(np.mean((far - near) ** 2, axis=1))))
         if change >= CLEAR * noise or 4.0 * size > LARGEST_STEP:
             return 2.0 * max(change, CLEAR * noise) / size**2
         size, near = 2.0 * size, far
 
 
 def _differences(atoms: Atoms, probes: Plan, evaluations: Evaluations, size: float) -> np.ndarray:
-    """Differences of the forces on the displaced atoms themselves, eV/Angstrom^order."""
+    """Differences of the forces on the displaced atoms themselves, a row for each probe, eV/Angstrom^order."""
     forces = evaluations.forces(atoms, probes.displacements(size), "size of the step")
     found = [
-        slope[np.unique(measured.orbit.atoms)].ravel()
+        slope[list(measured.orbit.atoms)].ravel()
         for measured in probes.measured
         for slope in probes.slopes(measured, forces.__getitem__, size)
     ]
-    return np.concatenate(found)
+    return np.array(found)
 
 
 def _probes(atoms: Atoms, plan: Plan, generator: np.random.Generator) -> Plan:
