@@ -102,4 +102,7 @@ def _raise(strongest: np.ndarray, modes: slice, tried: np.ndarray, values: np.nd
     """Update the two largest values so far, the larger first, of those modes that are tried; values (any, tried)."""
     chosen = np.arange(modes.start, modes.stop)[tried]
     candidates = np.vstack([strongest[:, chosen], values])
-    strongest[1, chosen], strongest[0, chosen] = np.partition(candidates, (-2, -1), axis=0)[-2:]
+    where = (candidates.argmax(axis=0), np.arange(len(chosen)))
+    strongest[0, chosen] = candidates[where]
+    candidates[where] = -np.inf
+    strongest[1, chosen] = candidates.max(axis=0)

@@ -107,19 +107,22 @@ class MatrixElements:
 
 def _batches(pattern: sp.csr_array) -> list[Batch]:
     """The atoms of a pattern (3N, 3N) in groups of about the same number of columns."""
-    rows = np.arange(pattern.shape[0]).reshape(-1, 3)
-    columns = [np.unique(pattern.indices[pattern.indptr[atom[0]] : pattern.indptr[atom[2] + 1]]) for atom in rows]
-    order = np.argsort([len(touched) for touched in columns], kind="stable")
-    return [_batch(pattern, rows[group], [columns[i] for i in group]) for group in np.array_split(order, WIDTHS)]
-
-
-def _batch(pattern: sp.csr_array, rows: np.ndarray, columns: list[np.ndarray]) -> Batch:
-    width = max((len(touched) for touched in columns), default=0)
-    padded = np.full((len(rows), width), pattern.shape[0])
-    sources = np.full((*rows.shape, width), pattern.nnz)
-    for slot, (atom, touched) in enumerate(zip(rows, columns, strict=True)):
-        padded[slot, : len(touched)] = touched
-        for axis, row in enumerate(atom):
-            data = np.arange(pattern.indptr[row], pattern.indptr[row + 1])
-            sources[slot, axis, np.searchsorted(touched, pattern.indices[data])] = data
-    return Batch(rows, padded, sources)
+    size = pattern.shape[0]
+    row = np.repeat(np.arange(size), np.diff(pattern.indptr))
+    keys, slots = np.unique(row // 3 * size + pattern.indices, return_inverse=True)  # what an atom touches, once
+    starts = np.searchsorted(keys, np.arange(size // 3 + 1) * size)
+    counts = np.diff(starts)
+    slots -= starts[row // 3]
+    batches = []
+    for atoms in np.array_split(np.argsort(counts, kind="stable"), WIDTHS):
+        width = int(counts[atoms].max(initial=0))
+        place = np.full(size // 3, -1)
+        place[atoms] = np.arange(len(atoms))
+        columns = np.full((len(atoms), width), size)
+        mine = place[keys // size] >= 0
+        columns[place[keys[mine] // size], np.flatnonzero(mine) - starts[keys[mine] // size]] = keys[mine] % size
+        sources = np.full((len(atoms), 3, width), pattern.nnz)
+        data = np.flatnonzero(place[row // 3] >= 0)
+        sources[place[row[data] // 3], row[data] % 3, slots[data]] = data
+        batches.append(Batch(3 * atoms[:, None] + np.arange(3), columns, sources))
+    return batches

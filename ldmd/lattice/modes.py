@@ -16,6 +16,9 @@ from ldmd.results import quantity
 from ldmd.structures import minimum_image
 from ldmd.units import FORCE_TO_ACCELERATION
 
+DENSE = 0.1
+"""Share of non-zero elements from which a dense product is faster than a sparse one."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Modes:
@@ -80,15 +83,17 @@ def velocity_matrices(second: SecondOrder, modes: Modes, positions: np.ndarray, 
     the result depends on where the cell was cut (Isaeva et al., Nat. Commun. 10, 3853 (2019), Eq. 5; at Gamma it is
     real and antisymmetric, so that no mode has a velocity of its own).
     """
-    coo = second.matrix.tocoo()
+    coo, size = second.matrix.tocoo(), len(modes.frequencies)
     scale = FORCE_TO_ACCELERATION / np.sqrt(modes.masses[coo.row // 3] * modes.masses[coo.col // 3])
     separation = minimum_image(positions[coo.row // 3] - positions[coo.col // 3], cell)
-    inverse = np.zeros(len(modes.frequencies))
+    inverse = np.zeros(size)
     inverse[modes.vibrating] = 1.0 / np.sqrt(2.0 * modes.frequencies[modes.vibrating])
     scaled = modes.eigenvectors * inverse
     velocities = np.empty((3, *coo.shape))
     for axis in range(3):
         flux = sp.csr_array((coo.data * scale * separation[:, axis], (coo.row, coo.col)), shape=coo.shape)
+        if flux.nnz > DENSE * size**2:
+            flux = flux.toarray()
         product = scaled.T @ (flux @ scaled)
         velocities[axis] = 0.5 * (product - product.T)
     return velocities
