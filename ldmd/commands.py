@@ -63,6 +63,7 @@ def _contents(problem: Problem, provenance: dict[str, Any]) -> ReportContents:
         provenance=provenance,
         inspection=results.inspection,
         force_constant_residuals=_named_residuals(results.residuals),
+        force_constant_checks=results.force_constant_checks,
         modes=results.modes,
         linewidths=results.linewidths,
         conductivity=results.conductivity,

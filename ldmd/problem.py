@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import TYPE_CHECKING
 
 from ldmd.case import Case
@@ -18,10 +19,20 @@ if TYPE_CHECKING:
     from ldmd.inspection import Inspection
     from ldmd.potentials.base import SitePotential
     from ldmd.potentials.black_box import AsePotential
+    from ldmd.results import Check
     from ldmd.structures import NeighbourGraph
 
 NOT_A_MINIMUM = 1e-3
 """eV/Angstrom: with larger forces the structure was not relaxed with this potential at all."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Differences:
+    """Force constants by finite differences, and what was checked of them."""
+
+    second: SecondOrder
+    third: ThirdOrder
+    checks: tuple[Check, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +91,46 @@ class Problem:
 
         return third_order(potential, self.atoms.positions, self._graph(potential))
 
+    @functools.cached_property
+    def differences(self) -> Differences:
+        """Force constants by finite differences; every evaluation of the forces is kept in the case folder.
+
+        Raises
+        ------
+        InputError
+            Where the black box fails; what it has answered is kept.
+        """
+        from ldmd.force_constants.finite_differences import second_order, third_order
+        from ldmd.potentials.black_box import AsePotential
+        from ldmd.potentials.evaluations import evaluations
+        from ldmd.potentials.reading import as_black_box
+
+        settings, potential = self.settings.lattice, self.potential
+        if not isinstance(potential, AsePotential):
+            potential = as_black_box(self.settings.potential, self.case.folder)
+        with evaluations(potential, self.case.folder / ".ldmd" / "forces.record") as asked:
+            two = second_order(self.atoms, asked, settings.displacement)
+            three = third_order(self.atoms, asked, self.pair_cutoff, settings.displacement)
+        return Differences(two.second, three.third, (*two.accuracy.checks, *three.accuracy.checks))
+
+    @property
+    def pair_cutoff(self) -> float | None:
+        """How far apart the two displaced atoms of third-order differences may be (Angstrom); None is no limit.
+
+        Of three atoms within reach r of a centre, two are closer than sqrt(3) r.
+        """
+        given, known = self.settings.lattice.pair_cutoff, self.differentiable
+        return math.sqrt(3.0) * float(known.switching.max()) if given is None and known is not None else given
+
+    @property
+    def by_differences(self) -> bool:
+        """Whether force constants are finite differences."""
+        wanted = self.settings.lattice.force_constants == "finite-differences"
+        return wanted or self.differentiable is None
+
     @property
     def _differentiated(self) -> SitePotential | None:
-        return None if self.settings.lattice.force_constants == "finite-differences" else self.differentiable
+        return None if self.by_differences else self.differentiable
 
     def _graph(self, potential: SitePotential) -> NeighbourGraph:
         from ldmd.structures import neighbour_graph
@@ -107,6 +155,8 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     potential = read_potential(case.settings.potential, case.folder)
     if isinstance(potential, AsePotential):
         require_knows(atoms, potential)
+        if settings.lattice.force_constants == "autodiff":
+            raise InputError("lattice.force_constants", "autodiff", "a black box has no derivatives; leave it out")
     else:
         require_fits(atoms, potential.species, potential.switching)
     problem = Problem(case, settings, atoms, potential)

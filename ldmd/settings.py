@@ -175,8 +175,8 @@ class Lattice(Section):
     )
     pair_cutoff: float | None = _option(
         None,
-        "Of third-order finite differences: both displaced atoms within this distance; left out, twice the cutoff of "
-        "the potential where that is known, else it must be given.",
+        "Of third-order finite differences: both displaced atoms within this distance; left out, what the cutoff of "
+        "the potential asks for where that is known, else all pairs.",
         "Angstrom",
         example=6.0,
         gt=0,

@@ -43,6 +43,8 @@ T = TypeVar("T")
 STAGES = ("modes", "residuals", "linewidths", "conductivity", "dynamics", "green-kubo", "anharmonicity", "minima")
 """Of a comparison; ``WIDTH_STAGES`` run when asked for."""
 WIDTH_STAGES = ("width-convergence", "self-consistent")
+LATTICE_STAGES = ("modes", "residuals", "linewidths", "conductivity", *WIDTH_STAGES)
+"""What force constants go into."""
 VERSIONS = {
     "modes": 1,
     "residuals": 1,
@@ -85,6 +87,7 @@ class Results:
     anharmonicity: Anharmonicity | None = None
     minima: Minima | None = None
     comparison: Comparison | None = None
+    force_constant_checks: tuple[Check, ...] = ()
 
 
 def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
@@ -100,6 +103,7 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     if problem.differentiable is None:
         return Results(
             problem.inspection, lattice.residuals, lattice.modes, lattice.linewidths, lattice.conductivity,
+            force_constant_checks=problem.differences.checks,
         )  # fmt: skip
     trajectories = runner.dynamics()
     green_kubo = runner.green_kubo(trajectories)
@@ -160,6 +164,9 @@ class Runner:
         if stage == "anharmonicity":
             inputs["configurations"] = settings.anharmonicity.configurations
             inputs["seed"] = settings.dynamics.seed
+        if stage in LATTICE_STAGES and self.problem.by_differences:
+            lattice = settings.lattice
+            inputs["differences"] = {"displacement": lattice.displacement, "pair_cutoff": self.problem.pair_cutoff}
         versions = {name: VERSIONS[name] for name in (stage, *BUILDS_ON[stage])}
         return {"versions": versions, "system": self.problem.system, **inputs}
 

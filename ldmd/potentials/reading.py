@@ -11,6 +11,7 @@ from ldmd.settings import Potential
 if TYPE_CHECKING:
     from ldmd.potentials.base import SitePotential
     from ldmd.potentials.black_box import AsePotential
+    from ldmd.potentials.calculator import LdmdCalculator
 
 
 def read_potential(potential: Potential, folder: Path) -> SitePotential | AsePotential:
@@ -31,6 +32,21 @@ def read_potential(potential: Potential, folder: Path) -> SitePotential | AsePot
 
     require_sound_jax()
     return _site_potential(potential.kind, _file(potential, folder))
+
+
+def as_black_box(potential: Potential, folder: Path) -> AsePotential:
+    """A potential that can be differentiated, as if it could not: for finite differences to be compared with."""
+    from ldmd.potentials.black_box import AsePotential
+
+    path = str(_file(potential, folder).resolve())
+    return AsePotential("ldmd.potentials.reading:calculator", {"kind": potential.kind, "parameters": path})
+
+
+def calculator(kind: str, parameters: str) -> LdmdCalculator:
+    """ASE calculator of a potential of ours, named by its kind and parameter file."""
+    from ldmd.potentials.calculator import LdmdCalculator
+
+    return LdmdCalculator(_site_potential(kind, Path(parameters)))
 
 
 def _site_potential(kind: str, path: Path) -> SitePotential:

@@ -37,6 +37,7 @@ class ReportContents:
     provenance: Mapping[str, Any]
     inspection: Inspection
     force_constant_residuals: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    force_constant_checks: tuple[Check, ...] = ()
     modes: Modes | None = None
     linewidths: Linewidths | None = None
     conductivity: Conductivity | None = None
@@ -77,6 +78,7 @@ class ReportContents:
 
     def _all_checks(self) -> Iterator[tuple[str, Check]]:
         yield from (("structure", check) for check in self.inspection.checks)
+        yield from (("force constants", check) for check in self.force_constant_checks)
         if self.trajectories and self.comparison is not None:
             from ldmd.dynamics.trajectory import dynamics_checks
 
