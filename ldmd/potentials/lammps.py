@@ -108,7 +108,8 @@ class LammpsCalculator(Calculator):
         if self._lammps is None or {"cell", "numbers", "pbc"} & set(system_changes):
             self._set_up()
         lammps, turn, count = self._lammps, self._turn, len(self.atoms)
-        turned = np.ascontiguousarray(self.atoms.positions @ turn.T)
+        away = np.floor(self.atoms.get_scaled_positions(wrap=False))  # LAMMPS brings atoms back by one cell, not more
+        turned = np.ascontiguousarray((self.atoms.positions - away @ self.atoms.cell.array) @ turn.T)
         lammps.scatter_atoms("x", 1, 3, turned.ctypes.data_as(ctypes.POINTER(ctypes.c_double)))
         self._command("run 0 post no")
         if lammps.get_natoms() != count:
