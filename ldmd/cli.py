@@ -23,6 +23,10 @@ app = typer.Typer(
     epilog="--debug, anywhere on the line, adds details to the log and the traceback to an error.",
     pretty_exceptions_enable=False,
 )
+potential_app = typer.Typer(
+    help="A potential by itself.", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+app.add_typer(potential_app, name="potential")
 
 AGREE, DISAGREE, WRONG_INPUT, CRASH, INTERRUPTED = 0, 1, 2, 70, 130
 
@@ -111,6 +115,44 @@ def why(case: CaseFolder, quick: Quick = False) -> None:
     from ldmd.commands import explain_stages
 
     typer.echo("\n".join(explain_stages(case, quick)))
+
+
+@app.command()
+def fetch(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="Of a published file; without it all of them are listed.")
+    ] = "",
+    to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Put a copy there.")] = None,
+) -> None:
+    """Published potentials and data: list them, or get one (into the cache, or a folder) and print its path."""
+    from ldmd.fetch import fetch as fetched
+    from ldmd.fetch import fetch_to, listing
+
+    if name:
+        typer.echo(fetched(name) if to is None else fetch_to(name, to))
+    elif to is not None:
+        raise typer.BadParameter("name the file to put there", param_hint="NAME")
+    else:
+        typer.echo("\n".join(listing()))
+
+
+@potential_app.command("check")
+def check_potential(
+    target: Annotated[str, typer.Argument(metavar="CASE_OR_POTENTIAL", help="A case folder, a file, or fetch:NAME.")],
+    structure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="In place of the structure of the case.")
+    ] = None,
+    step: Annotated[
+        float, typer.Option(help="Of finite differences, Angstrom: jumps within it of a pair count.")
+    ] = 0.03,
+    threshold: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="noise=1e-6, for example.")] = None,
+) -> None:
+    """Forces, symmetries, virials, noise and cutoffs of a potential; exit code 0 if all is sound, 1 if not."""
+    from ldmd.commands import check_potential as checked
+
+    lines, sound = checked(target, structure, step, threshold or [])
+    typer.echo("\n".join(lines))
+    raise typer.Exit(AGREE if sound else DISAGREE)
 
 
 @app.command()

@@ -288,6 +288,23 @@ def study_widths(folder: Path, quick: bool, command: str) -> list[str]:
     return [*lines, f"The next report of ldmd compare {folder} shows this as a figure."]
 
 
+def check_potential(name: str, structure: Path | None, step: float, thresholds: list[str]) -> tuple[list[str], bool]:
+    """What a potential must satisfy, as a table; and whether it does."""
+    from ldmd.potentials.black_box import AsePotential
+    from ldmd.potentials.contract import examine, table
+    from ldmd.potentials.subjects import force_subject, site_subject
+    from ldmd.potentials.target import target_of, thresholds_from
+
+    if not step > 0.0:
+        raise InputError("--step", step, "must be positive; finite differences use some 0.03 Angstrom")
+    limits, target = thresholds_from(thresholds), target_of(name, structure)
+    potential = target.potential
+    subject = force_subject(potential) if isinstance(potential, AsePotential) else site_subject(potential)
+    examination = examine(subject, target.atoms, limits, step=step, all_kinks=not target.meant)
+    title = f"{name} on {len(target.atoms)} atoms of {', '.join(sorted(set(target.atoms.get_chemical_symbols())))}"
+    return [f"{title} ({target.structure})", "", *table(examination)], examination.passed
+
+
 def explain_stages(folder: Path, quick: bool) -> list[str]:
     """What the store holds for the present settings, stage by stage."""
     problem = _problem(folder, quick)

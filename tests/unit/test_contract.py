@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,13 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from matscipy.neighbours import neighbour_list
-from small_silica import disordered, glass, silica_potential
+from small_silica import CASE, disordered, glass, silica_potential
 
+from ldmd import cli
 from ldmd.potentials.contract import Examination, Thresholds, examine, table
 from ldmd.potentials.kinks import find_cutoffs
 from ldmd.potentials.subjects import Subject, isolated_cluster, site_subject, trial_lattice
+from ldmd.structures import write_structure
 
 CUTOFF = 3.7
 """Angstrom, in the gap between the shells at 2.6 and 4.2 Angstrom, and beyond that at 3.0."""
@@ -293,3 +297,80 @@ def test_what_was_not_looked_at_is_said() -> None:
     names: set[Any] = {check.name for check in examination.checks}
     assert not names & {"virial against strain", "sum of the atoms' energies", "sum of the atoms' virials"}
     assert "virial" in examination.notes[0]
+
+
+# The command.
+
+
+@pytest.fixture
+def ldmd(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command line in this process: exit code, output, errors."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ldmd", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, *capfd.readouterr()
+
+    return run
+
+
+def test_the_command_passes_a_sound_case(ldmd: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = ldmd("potential", "check", CASE)
+    assert code == 0
+    assert "on 648 atoms of O, Si" in out and "FAIL" not in out
+
+
+def test_a_failed_check_is_exit_code_1(ldmd: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    """A potential alone is not looked at on a structure in which no pair is near its cutoff."""
+    code, out, _ = ldmd("potential", "check", CASE / "SiO.tersoff")
+    assert code == 1
+    assert "FAIL  curvature jump at a cutoff" in out and "spoils: " in out
+    code, out, _ = ldmd("potential", "check", CASE / "SiO.tersoff", "--structure", CASE / "structure.extxyz")
+    assert code == 0
+    code, out, _ = ldmd("potential", "check", CASE / "SiO.tersoff", "--threshold", "curvature_jump=1e4")
+    assert code == 0
+
+
+def test_a_case_with_a_black_box(ldmd: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    copper = bulk("Cu", cubic=True).repeat(3)
+    write_structure(copper, tmp_path / "structure.extxyz")
+    (tmp_path / "case.toml").write_text(
+        '[material]\nname = "copper"\n[potential]\nkind = "ase"\ncalculator = "ase.calculators.lj:LennardJones"\n'
+        "arguments = { sigma = 2.3, epsilon = 0.4, rc = 6.0, smooth = false }\n"
+    )
+    code, out, _ = ldmd("potential", "check", tmp_path)
+    assert code == 1
+    assert [line for line in out.splitlines() if line.startswith("FAIL")] == [
+        line for line in out.splitlines() if "force jump at a cutoff" in line
+    ]
+    assert "sum of the atoms' virials" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "neither a case folder nor the file of a potential"),
+        (["case.toml"], "not the file of a potential known here"),
+        (["SiO.tersoff", "--structure", "none.extxyz"], "no such file"),
+        (["SiO.tersoff", "--step", "-1"], "must be positive"),
+        (["SiO.tersoff", "--threshold", "nois=1"], "give NAME=VALUE with a name of noise, gradient"),
+        (["SiO.tersoff", "--threshold", "noise=low"], "the value is no number"),
+        (["SiO.tersoff", "--threshold", "noise=nan"], "must be positive"),
+        (["fetch:sil"], "fetch"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(
+    ldmd: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(CASE)
+    code, out, err = ldmd("potential", "check", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
+def test_a_structure_of_other_elements_is_refused(ldmd: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    write_structure(bulk("Cu", cubic=True).repeat(3), tmp_path / "copper.extxyz")
+    code, _, err = ldmd("potential", "check", CASE, "--structure", tmp_path / "copper.extxyz")
+    assert code == 2 and "the potential knows only" in err

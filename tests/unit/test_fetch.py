@@ -6,13 +6,14 @@ import dataclasses
 import hashlib
 import http.server
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ldmd import fetch
+from ldmd import cli, fetch
 from ldmd.errors import InputError
 
 CONTENT = b"nep4 1 Si\n1 2 3\n"
@@ -204,3 +205,21 @@ def test_the_published_files_have_these_sums(file: fetch.PublishedFile, shared_d
     content = path.read_bytes()
     assert len(content) == file.size
     assert hashlib.sha256(content).hexdigest() == file.sha256
+
+
+def test_the_command_lists_and_gets(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], server: type[Shelf], tmp_path: Path
+) -> None:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ldmd", "fetch", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, *capfd.readouterr()
+
+    code, out, _ = run()
+    assert code == 0 and "little" in out and "mgsbbi-nep4" in out
+    assert run("little")[:2] == (0, f"{tmp_path / 'cache' / PLACE}\n")
+    assert run("little", "--to", str(tmp_path / "mine"))[:2] == (0, f"{tmp_path / 'mine' / Path(PLACE).name}\n")
+    code, out, err = run("litle")
+    assert (code, out, err) == (2, "", "ldmd: published file = litle: did you mean little?\n")
+    assert run("--to", str(tmp_path))[0] == 2
