@@ -10,6 +10,8 @@ import numpy as np
 
 from ldmd.problem import Problem
 
+STEP_EVALUATIONS = 100
+"""Evaluations of a black box that noise and steps take, about."""
 PROBES = 32
 """Modes whose triplets are summed to learn the speed."""
 
@@ -26,12 +28,27 @@ class Cost:
 def estimate_cost(problem: Problem) -> Cost:
     """Time a few modes of the triplet sum and a few steps of dynamics (some ten seconds, most of it compiling).
 
-    Without dynamics their time is 0; of a potential that is a black box no force is asked for, so that the cost of
-    its force constants is not known either.
+    Of a black box the evaluations of its forces are counted; without dynamics their time is 0.
     """
     if problem.differentiable is None:
-        return Cost(0.0, 0.0, _memory(problem))
+        return Cost(_black_box_seconds(problem), 0.0, _memory(problem))
     return Cost(_lattice_seconds(problem), _dynamics_seconds(problem), _memory(problem))
+
+
+def _black_box_seconds(problem: Problem) -> float:
+    """Force constants by finite differences; what follows from them is quick beside."""
+    from ldmd.force_constants.finite_differences import evaluations_needed
+    from ldmd.potentials.black_box import AsePotential
+
+    potential, atoms = problem.potential, problem.atoms.copy()
+    assert isinstance(potential, AsePotential)
+    potential.forces(atoms)  # makes the calculator
+    atoms.positions[0, 0] += 1e-4  # calculators remember their last answer
+    started = time.perf_counter()
+    potential.forces(atoms)
+    elapsed = time.perf_counter() - started
+    needed = sum(evaluations_needed(problem.atoms, problem.pair_cutoff)) + STEP_EVALUATIONS
+    return elapsed * needed / (os.cpu_count() or 1)
 
 
 def _lattice_seconds(problem: Problem) -> float:
