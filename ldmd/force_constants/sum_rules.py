@@ -100,7 +100,7 @@ def third_order_residuals(third: ThirdOrder) -> dict[str, float]:
     """
     indices, values = third.elements()
     largest = float(np.abs(values).max())
-    worst = float(np.abs(_permutation_differences(indices, values, third.size)).max(initial=0.0))
+    worst = float(np.abs(permutation_differences(indices, values, third.size)).max(initial=0.0))
     translation = float(np.abs(leg_sums(indices, values, third.size, 2)).max())
     return {"translation": translation / largest, "permutation": worst / largest}
 
@@ -171,12 +171,12 @@ def leg_sums(indices: np.ndarray, values: np.ndarray, size: int, leg: int) -> np
 
 
 def _permutation(indices: np.ndarray, values: np.ndarray, size: int) -> Violation:
-    differences = _permutation_differences(indices, values, size)
+    differences = permutation_differences(indices, values, size)
     terms = 2.0 * float(values @ values) * (len(indices) - 1)
     return _violation(differences, terms, 2.0 * len(differences))
 
 
-def _permutation_differences(indices: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
+def permutation_differences(indices: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
     """Each element minus those with two neighbouring coordinates exchanged, unless these are the same element."""
     keys = coordinate_keys(indices, size)
     order = np.argsort(keys)

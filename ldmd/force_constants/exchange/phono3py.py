@@ -1,0 +1,105 @@
+"""phono3py: fc2.hdf5, fc3.hdf5 (full and compact), and the structure in phono3py.yaml.
+
+fc3.hdf5 holds the dense array Phi_ijk, (N, N, N, 3, 3, 3) or with P first atoms in the compact form, in eV/Angstrom^3.
+The two orders may belong to supercells of different size, so there is one ``ForceConstants`` for each of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ldmd.errors import InputError
+from ldmd.force_constants.exchange import phonopy
+from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, third_blocks
+from ldmd.force_constants.exchange.files import require_file
+from ldmd.force_constants.exchange.supercell import Supercell
+
+
+def read(
+    structure: Path, second: Path | None = None, third: Path | None = None
+) -> tuple[ForceConstants | None, ForceConstants | None]:
+    """Second- and third-order force constants of a phono3py.yaml, from the files that are named.
+
+    Raises
+    ------
+    InputError
+        Where files are missing or do not belong together.
+    """
+    of_second, of_third = read_structures(structure)
+    return (
+        None if second is None else phonopy.read_second(second, of_second),
+        None if third is None else read_third(third, of_third),
+    )
+
+
+def read_structures(path: Path) -> tuple[Supercell, Supercell]:
+    """The supercells of the second and of the third order; the same object where phono3py.yaml has one only."""
+    third = phonopy.read_structure(path)
+    if not phonopy.has_block(path, "phonon_supercell"):
+        return third, third
+    primitive = "phonon_primitive_cell" if phonopy.has_block(path, "phonon_primitive_cell") else "primitive_cell"
+    second = phonopy.read_structure(path, "phonon_supercell", primitive)
+    same = len(second.atoms) == len(third.atoms) and np.allclose(second.atoms.positions, third.atoms.positions)
+    return (third if same else second), third
+
+
+def read_second(path: Path, supercell: Supercell) -> ForceConstants:
+    """fc2.hdf5, whose layout is that of phonopy's force_constants.hdf5."""
+    return phonopy.read_second(path, supercell)
+
+
+def read_third(path: Path, supercell: Supercell) -> ForceConstants:
+    """fc3.hdf5 of a supercell, full or compact as the array's shape tells.
+
+    Raises
+    ------
+    InputError
+        Where the file is none, or is that of another supercell.
+    """
+    if not h5py.is_hdf5(require_file(path)):
+        raise InputError("force constants", path, "is not an HDF5 file; give fc3.hdf5")
+    with h5py.File(path) as file:
+        if "fc3" not in file:
+            raise InputError("force constants", path, f"needs a dataset 'fc3'; it has {', '.join(file)}")
+        blocks = np.asarray(file["fc3"][:], dtype=float)
+        rows = np.asarray(file["p2s_map"][:], dtype=int) if "p2s_map" in file else np.sort(supercell.home)
+    count = len(supercell.atoms)
+    if blocks.ndim != 6 or blocks.shape[1:] != (count, count, 3, 3, 3):
+        fix = f"{path} has {blocks.shape}, not (rows, {count}, {count}, 3, 3, 3)"
+        raise InputError("force constants", f"a supercell of {count} atoms", fix)
+    if len(blocks) == count:
+        rows = np.arange(count)
+    if len(rows) != len(blocks):
+        raise InputError("p2s_map", rows.tolist(), f"{path} has {len(blocks)} rows")
+    return from_blocks(supercell, rows, third=blocks)
+
+
+def write_second(constants: ForceConstants, path: Path, compact: bool = True) -> None:
+    """fc2.hdf5."""
+    if path.suffix != ".hdf5":
+        raise InputError("force constants", path, "phono3py reads fc2.hdf5; let the name end in .hdf5")
+    phonopy.write_second(constants, path, compact)
+
+
+def write_third(constants: ForceConstants, path: Path, compact: bool = True) -> None:
+    """fc3.hdf5, compact or full.
+
+    Raises
+    ------
+    InputError
+        Where the dense array of a large cell would not fit into memory.
+    """
+    blocks, home = third_blocks(constants, full=not compact), constants.supercell.home
+    if compact:
+        blocks = blocks[np.argsort(home)]
+    with h5py.File(path, "w") as file:
+        file.create_dataset("fc3", data=blocks, compression="gzip")
+        file.create_dataset("p2s_map", data=np.sort(home))
+
+
+def write_structure(path: Path, third: Supercell, second: Supercell | None = None) -> None:
+    """A phono3py.yaml from which phono3py builds these supercells with their atoms in this order."""
+    phonopy.write_structure(third, path, "phono3py", None if second is third else second)

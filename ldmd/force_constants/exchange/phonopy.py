@@ -1,0 +1,250 @@
+"""phonopy: FORCE_CONSTANTS (text), force_constants.hdf5, and the structure in phonopy.yaml.
+
+Both files hold Phi_ij in eV/Angstrom^2 (or the units of the program the forces came from, named in the HDF5 file) for
+all pairs of supercell atoms, or for one atom of every site in the compact form; atoms are counted from 1 in the text
+and from 0 in ``p2s_map``. The order of the supercell's atoms is phonopy's own: all copies of the first atom of the
+unit cell, then of the next. ``write_structure`` writes a phonopy.yaml from which phonopy builds the very supercell of
+the force constants: where its order is not phonopy's, the supercell itself serves as the unit cell.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from ase import Atoms
+from scipy import constants as physical
+
+from ldmd.errors import InputError
+from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, second_blocks
+from ldmd.force_constants.exchange.files import numbers, peer, require_file
+from ldmd.force_constants.exchange.supercell import Supercell, matched, repeated
+from ldmd.store import write_atomically
+
+_BOHR = physical.physical_constants["Bohr radius"][0] * 1e10
+_RYDBERG = physical.physical_constants["Rydberg constant times hc in eV"][0]
+
+UNITS = {
+    "ev/angstrom^2": 1.0,
+    "ev/angstrom.au": 1.0 / _BOHR,
+    "ry/au^2": _RYDBERG / _BOHR**2,
+    "mry/au^2": 1e-3 * _RYDBERG / _BOHR**2,
+    "hartree/au^2": 2.0 * _RYDBERG / _BOHR**2,
+    "hartree/angstrom.au": 2.0 * _RYDBERG / _BOHR,
+}
+"""eV/Angstrom^2 per unit, by phonopy's names in small letters."""
+LENGTHS = {"angstrom": 1.0, "au": _BOHR}
+
+
+def read(structure: Path, force_constants: Path | None = None) -> ForceConstants:
+    """Second-order force constants from a phonopy.yaml and, unless it has them itself, a file of force constants.
+
+    Raises
+    ------
+    InputError
+        Where files are missing or do not belong together, or neither holds force constants.
+    """
+    supercell = read_structure(structure)
+    if force_constants is not None:
+        return read_second(force_constants, supercell)
+    content = _yaml(structure)
+    if "force_constants" not in content:
+        fix = "holds no force constants; name their file, FORCE_CONSTANTS or force_constants.hdf5"
+        raise InputError("force constants", structure, fix)
+    block = content["force_constants"]
+    unit = content.get("physical_unit", {}).get("force_constants", "eV/angstrom^2")
+    shape = tuple(block["shape"])
+    blocks = np.array(block["elements"], dtype=float)
+    if blocks.size != 9 * shape[0] * shape[1]:
+        raise InputError("force constants", structure, f"its elements are not {shape[0]} x {shape[1]} blocks")
+    return _constants(structure, supercell, blocks.reshape(*shape, 3, 3) * _factor(structure, unit), None)
+
+
+def read_second(path: Path, supercell: Supercell, unit: str | None = None) -> ForceConstants:
+    """Text or HDF5, told apart by content. ``unit`` is the unit of a file that does not name its own."""
+    if h5py.is_hdf5(require_file(path)):
+        blocks, rows, named = _hdf5(path)
+    else:
+        blocks, rows, named = *_text(path), None
+    return _constants(path, supercell, blocks * _factor(path, named or unit or "eV/angstrom^2"), rows)
+
+
+def write_second(constants: ForceConstants, path: Path, compact: bool = False) -> None:
+    """Text, or HDF5 where the name ends in .hdf5; full, or compact with one atom of every site."""
+    supercell = constants.supercell
+    rows = np.sort(supercell.home) if compact else np.arange(len(supercell.atoms))
+    blocks = second_blocks(constants, full=not compact)
+    if compact:
+        blocks = blocks[np.argsort(supercell.home)]
+    if path.suffix == ".hdf5":
+        with h5py.File(path, "w") as file:
+            file.create_dataset("force_constants", data=blocks, compression="gzip")
+            file.create_dataset("p2s_map", data=np.sort(supercell.home))
+            file.create_dataset("physical_unit", data=[b"eV/angstrom^2"])
+        return
+    lines = [f"{blocks.shape[0]:4d} {blocks.shape[1]:4d}"]
+    for row, atom in enumerate(rows):
+        for other in range(blocks.shape[1]):
+            lines.append(f"{atom + 1} {other + 1}")
+            lines.extend("".join(f"{value:22.15f}" for value in values) for values in blocks[row, other])
+    write_atomically(path, ("\n".join(lines) + "\n").encode(), "force constants")
+
+
+def read_structure(path: Path, name: str = "supercell", primitive: str = "primitive_cell") -> Supercell:
+    """The supercell of a phonopy.yaml or phono3py.yaml with its primitive cell, by the names of its blocks.
+
+    Raises
+    ------
+    InputError
+        Where a block is missing or the cells do not fit.
+    """
+    content = _yaml(path)
+    unit = content.get("physical_unit", {}).get("length", "angstrom")
+    if unit not in LENGTHS:
+        raise InputError("unit of length", unit, f"{path} must use one of {', '.join(LENGTHS)}")
+    cell = _atoms(path, content, primitive, LENGTHS[unit])
+    return matched(cell, _atoms(path, content, name, LENGTHS[unit]))
+
+
+def has_block(path: Path, name: str) -> bool:
+    """Whether a yaml file has a top-level block of this name."""
+    return name in _yaml(path)
+
+
+def write_structure(
+    supercell: Supercell, path: Path, program: str = "phonopy", second_supercell: Supercell | None = None
+) -> None:
+    """A yaml file from which phonopy (or phono3py) builds this supercell with its atoms in this order.
+
+    ``second_supercell`` is phono3py's own supercell of the second order, where it differs; then both must be boxes
+    of copies in phonopy's order.
+
+    Raises
+    ------
+    InputError
+        Where two supercells are not in phonopy's order.
+    """
+    unit, matrix = supercell.primitive, supercell.matrix
+    in_order = _in_phonopy_order(supercell)
+    if second_supercell is not None and not (in_order and _in_phonopy_order(second_supercell)):
+        fix = "two supercells must be repeated(primitive, repeats, 'sites'); see ForceConstants.in_order_of"
+        raise InputError("supercell", "in another order than phonopy's", fix)
+    primitive_matrix = np.eye(3)
+    if not in_order:
+        unit, matrix = supercell.atoms, np.eye(3, dtype=int)
+        primitive_matrix = np.linalg.inv(supercell.matrix)
+    lines = [f"{program}:", '  version: "ldmd"', "physical_unit:", '  atomic_mass: "AMU"', '  length: "angstrom"']
+    # phonopy's matrices act from the right on column vectors.
+    lines += ["primitive_matrix:", *_matrix(primitive_matrix.T, "22.18f"), "supercell_matrix:", *_matrix(matrix.T, "d")]
+    if second_supercell is not None:
+        lines += ["phonon_supercell_matrix:", *_matrix(second_supercell.matrix.T, "d")]
+        lines += _cell("phonon_primitive_cell", second_supercell.primitive)
+        lines += _cell("phonon_supercell", second_supercell.atoms)
+    lines += _cell("primitive_cell", supercell.primitive) + _cell("unit_cell", unit)
+    lines += _cell("supercell", supercell.atoms)
+    write_atomically(path, ("\n".join(lines) + "\n").encode(), "structure")
+
+
+def _in_phonopy_order(supercell: Supercell) -> bool:
+    sizes = np.diag(supercell.matrix)
+    if np.any(supercell.matrix != np.diag(sizes)) or np.any(sizes < 1):
+        return False
+    usual = repeated(supercell.primitive, supercell.repeats, "sites")
+    return np.array_equal(supercell.find(usual.sites, usual.cells), np.arange(len(usual.atoms)))
+
+
+def _constants(path: Path, supercell: Supercell, blocks: np.ndarray, rows: np.ndarray | None) -> ForceConstants:
+    count = len(supercell.atoms)
+    if blocks.ndim != 4 or blocks.shape[1:] != (count, 3, 3):
+        fix = f"{path} has {blocks.shape}, not (rows, {count}, 3, 3)"
+        raise InputError("force constants", f"a supercell of {count} atoms", fix)
+    if len(blocks) == count and (rows is None or len(rows) < count):
+        rows = np.arange(count)
+    elif rows is None:
+        rows = np.sort(supercell.home)
+    if len(rows) != len(blocks) or rows.min() < 0 or rows.max() >= count:
+        raise InputError("p2s_map", rows.tolist(), f"{path} has {len(blocks)} rows and {count} atoms")
+    return from_blocks(supercell, rows, second=blocks)
+
+
+def _text(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    header, _, body = path.read_text().partition("\n")
+    if not re.fullmatch(r"\s*\d+(\s+\d+)?\s*", header):
+        raise InputError("force constants", path, "does not begin with the number of atoms; is it FORCE_CONSTANTS?")
+    shape = [int(word) for word in header.split()]
+    entries = numbers(path, body, 11)
+    if len(entries) != shape[0] * shape[-1]:
+        raise InputError(
+            "force constants", path, f"has {len(entries)} blocks, its first line promises {header.strip()}"
+        )
+    entries = entries.reshape(shape[0], shape[-1], 11)
+    rows = entries[:, 0, 0].astype(int) - 1
+    if np.any(entries[:, :, 1] != np.arange(1, shape[-1] + 1)) or np.any(entries[:, :, 0] != rows[:, None] + 1):
+        raise InputError("force constants", path, "its blocks are not in the order of the atoms; sort them")
+    return entries[:, :, 2:].reshape(shape[0], shape[-1], 3, 3), rows
+
+
+def _hdf5(path: Path) -> tuple[np.ndarray, np.ndarray | None, str | None]:
+    with h5py.File(path) as file:
+        names = [name for name in ("force_constants", "fc2") if name in file]
+        if len(names) != 1:
+            fix = f"needs one dataset 'force_constants' or 'fc2'; it has {', '.join(file)}"
+            raise InputError("force constants", path, fix)
+        unit = file["physical_unit"][0].decode() if "physical_unit" in file else None
+        rows = np.asarray(file["p2s_map"][:], dtype=int) if "p2s_map" in file else None
+        return np.asarray(file[names[0]][:], dtype=float), rows, unit
+
+
+def _factor(path: Path, unit: str) -> float:
+    if unit.lower() not in UNITS:
+        raise InputError("unit of force constants", unit, f"{path} must use one of {', '.join(UNITS)}")
+    return UNITS[unit.lower()]
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    yaml = peer("yaml", "PyYAML")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        content = yaml.load(require_file(path).read_text(), Loader=loader)
+    except yaml.YAMLError as error:
+        raise InputError("structure", path, f"is not YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict):
+        raise InputError("structure", path, "is not a phonopy.yaml")
+    return content
+
+
+def _atoms(path: Path, content: dict[str, Any], name: str, length: float) -> Atoms:
+    if name not in content:
+        raise InputError("structure", path, f"has no block {name!r}; give the phonopy.yaml of a finished run")
+    block = content[name]
+    try:
+        # A number behind the symbol tells apart atoms of one element.
+        symbols = [re.sub(r"\d+$", "", point["symbol"]) for point in block["points"]]
+        atoms = Atoms(
+            symbols,
+            cell=length * np.array(block["lattice"], dtype=float),
+            scaled_positions=[point["coordinates"] for point in block["points"]],
+            pbc=True,
+        )
+        masses = [point.get("mass") for point in block["points"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("structure", path, f"cannot understand the block {name!r} ({error})") from error
+    if all(mass is not None for mass in masses):
+        atoms.set_masses(masses)
+    return atoms
+
+
+def _matrix(matrix: np.ndarray, form: str) -> list[str]:
+    return ["- [ " + ", ".join(format(value, form) for value in row) + " ]" for row in matrix.tolist()]
+
+
+def _cell(name: str, atoms: Atoms) -> list[str]:
+    lines = [f"{name}:", "  lattice:", *(f"  {row}" for row in _matrix(atoms.cell.array, "23.17f")), "  points:"]
+    scaled = atoms.get_scaled_positions(wrap=False)
+    for symbol, position, mass in zip(atoms.get_chemical_symbols(), scaled, atoms.get_masses(), strict=True):
+        coordinates = ", ".join(f"{value:.18f}" for value in position)
+        lines += [f"  - symbol: {symbol}", f"    coordinates: [ {coordinates} ]", f"    mass: {mass:.10f}"]
+    return lines
