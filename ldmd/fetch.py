@@ -187,7 +187,7 @@ def cache_folder() -> Path:
     chosen = os.environ.get("LDMD_CACHE")
     if chosen:
         return Path(chosen).expanduser()
-    import pooch  # type: ignore[import-untyped]
+    import pooch
 
     return Path(pooch.os_cache("ldmd"))
 
