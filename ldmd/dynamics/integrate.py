@@ -19,10 +19,12 @@ from ase import Atoms
 from ldmd.dynamics.pairs import (
     MARGIN,
     WIDE,
+    LayeredPotential,
     PairList,
     Watch,
     candidate_pairs,
     largest_displacement,
+    layered_parameters,
     nearest_approach,
 )
 from ldmd.potentials.base import (
@@ -33,7 +35,6 @@ from ldmd.potentials.base import (
     assemble_forces,
     edge_gradients,
     edge_vectors,
-    graph_parameters,
     heat_flux,
 )
 from ldmd.structures import NeighbourGraph
@@ -46,6 +47,8 @@ SOLID_SKIN = 0.1
 """Angstrom beyond the cutoff within which pairs are active from the start, where neighbours stay neighbours."""
 LIQUID_SKIN = 0.8
 """The same where they change all the time: fewer runs repeated, more pairs evaluated."""
+CROWDED = 16
+"""So many neighbours leave no gap between their shells for a cutoff to lie in: room for one in so many more is kept."""
 
 
 @jax.tree_util.register_dataclass
@@ -146,6 +149,23 @@ def _rescale(velocities: jax.Array, masses: jax.Array, thermostat: Thermostat, i
     return velocities * jnp.sqrt(square)
 
 
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run of samples as far as it was valid."""
+
+    phase: Phase
+    """After the last valid sample."""
+    samples: Samples
+    """Rows up to ``reached`` are filled, from where the run began."""
+    reached: jax.Array
+    """Valid samples, those of earlier runs included."""
+    nearest: jax.Array
+    """(P,) Angstrom, nearest approach of every watched pair to its cutoff at the last look."""
+    farthest: jax.Array
+    """Angstrom, the largest displacement from where the candidates were listed, at the last look."""
+
+
 @functools.partial(jax.jit, static_argnames=("function", "samples", "stride"))
 def _run(
     function: SiteEnergies,
@@ -154,35 +174,48 @@ def _run(
     time_step: jax.Array,
     thermostat: Thermostat,
     start: jax.Array,
+    done: jax.Array,
     *,
     samples: int,
     stride: int,
-) -> tuple[Phase, Samples, jax.Array, jax.Array]:
-    """``samples`` times ``stride`` steps; also the nearest approach of watched pairs and the largest displacement."""
+) -> Run:
+    """Samples number ``done`` to ``samples`` of a chunk, each of ``stride`` steps, up to the first one not valid."""
 
-    def sample(carry: tuple, index: jax.Array) -> tuple[tuple, Samples]:
-        state, derivatives, nearest, farthest = carry
+    def sample(carry: tuple[Run, Derivatives, jax.Array]) -> tuple[Run, Derivatives, jax.Array]:
+        run, derivatives, _ = carry
         state, derivatives = jax.lax.fori_loop(
-            0, stride, lambda _, s: _verlet(function, s[0], model, time_step), (state, derivatives)
+            0, stride, lambda _, s: _verlet(function, s[0], model, time_step), (run.phase, derivatives)
         )
         velocities = jax.lax.cond(
             thermostat.memory < 1.0,
-            lambda v: _rescale(v, model.masses, thermostat, index),
+            lambda v: _rescale(v, model.masses, thermostat, start + run.reached),
             lambda v: v,
             state.velocities,
         )
         state = dataclasses.replace(state, velocities=velocities)
-        near = nearest_approach(state.positions, velocities, stride * time_step, model.watch)
-        farthest = jnp.maximum(farthest, largest_displacement(state.positions, model.watch))
-        return (state, derivatives, jnp.minimum(nearest, near), farthest), _record(state, derivatives, model)
+        nearest = nearest_approach(state.positions, velocities, stride * time_step, model.watch)
+        farthest = largest_displacement(state.positions, model.watch)
+        unseen = jnp.sum(jnp.where(nearest > MARGIN, 0, 1))  # faster than their minimum
+        valid = (unseen == 0) & (farthest <= 0.5 * WIDE)
+        row = _record(state, derivatives, model)
+        record = jax.tree.map(lambda rows, new: rows.at[run.reached].set(new), run.samples, row)
+        kept = jax.tree.map(lambda new, old: jnp.where(valid, new, old), state, run.phase)
+        return Run(kept, record, run.reached + valid, nearest, farthest), derivatives, valid
 
-    nothing = tuple(
-        tuple(jnp.zeros(shape(block)) for block in model.graph.blocks)
-        for shape in (lambda b: b.centres.shape, lambda b: b.offsets.shape, lambda b: b.offsets.shape)
+    empty = jnp.zeros(samples)
+    run = Run(
+        phase,
+        Samples(jnp.zeros((samples, 3)), jnp.zeros((samples, 3)), empty, empty, empty),
+        done,
+        jnp.full(model.watch.i.shape, jnp.inf),
+        jnp.zeros(()),
     )
-    far = jnp.full(model.watch.i.shape, jnp.inf)
-    carry, record = jax.lax.scan(sample, (phase, nothing, far, jnp.zeros(())), start + jnp.arange(samples))
-    return carry[0], record, carry[2], carry[3]
+    sites = tuple(jnp.zeros(block.centres.shape) for block in model.graph.blocks)
+    vectors = tuple(jnp.zeros(block.offsets.shape) for block in model.graph.blocks)
+    run, _, _ = jax.lax.while_loop(
+        lambda c: c[2] & (c[0].reached < samples), sample, (run, (sites, vectors, vectors), jnp.asarray(True))
+    )
+    return run
 
 
 def _record(state: Phase, derivatives: Derivatives, model: Model) -> Samples:
@@ -209,22 +242,29 @@ class Engine:
     ) -> None:
         self.skin = skin
         self.potential = potential
+        self.core = potential.core if isinstance(potential, LayeredPotential) else None
         self.atoms = atoms.copy()
         self.time_step = time_step
         self.stride = stride
         self.masses = jnp.asarray(atoms.get_masses())
         self.slots: tuple[int, ...] = ()
-        self.set_pairs(candidate_pairs(self.atoms, potential.species, potential.switching, skin))
+        """Widths of the blocks, then of their cores if there are any: what is compiled."""
+        self.set_pairs(self._candidates())
 
     def set_pairs(self, pairs: PairList) -> None:
         """Use a pair list, of this engine's own making or restored from a checkpoint."""
         self.pairs = pairs
-        graph = pairs.graph(self.slots)
-        if self.slots and graph.slots != self.slots:  # compiling takes longer than an empty slot costs: leave one
-            wider = zip(self.slots, graph.slots, strict=True)
-            graph = pairs.graph(tuple(new + 1 if new > old else old for old, new in wider))
-        self.slots = graph.slots
-        parameters = graph_parameters(self.potential, graph)
+        graph = pairs.graph()
+        count = len(graph.blocks)
+        needed = (*graph.slots, *pairs.core_widths(graph))
+        if not self.slots:
+            self.slots = tuple(width + width // CROWDED for width in needed)
+        elif any(new > old for new, old in zip(needed, self.slots, strict=True)):
+            # Compiling takes longer than an empty slot costs: leave some.
+            wider = [(new, max(1, new // CROWDED), old) for new, old in zip(needed, self.slots, strict=True)]
+            self.slots = tuple(new + spare if new > old else old for new, spare, old in wider)
+        graph = pairs.graph(self.slots[:count])
+        parameters = layered_parameters(self.potential, graph, self.slots[count:])
         self.model = jax.tree.map(jnp.asarray, Model(graph, parameters, self.masses, pairs.watch))
 
     def phase(self, positions: np.ndarray, velocities: np.ndarray) -> Phase:
@@ -238,36 +278,38 @@ class Engine:
     def advance(
         self, phase: Phase, samples: int, start: int, thermostat: Thermostat = CONSTANT_ENERGY
     ) -> tuple[Phase, Samples]:
-        """``samples`` further samples; repeats the run with more pairs, or in halves, until it is valid."""
+        """``samples`` further samples; one that is not valid is done again with more pairs or a new list."""
         moved = float(jnp.sqrt(jnp.max(jnp.sum((phase.positions - self.pairs.reference) ** 2, axis=1))))
         if moved > 0.4 * WIDE:
             self._relist(np.asarray(phase.positions))
-        while True:
-            end, record, nearest, farthest = _run(
+        done, listed, records = 0, -1, []
+        while done < samples:
+            run = _run(
                 self.potential.site_energies, phase, self.model, jnp.asarray(self.time_step), thermostat,
-                jnp.asarray(start), samples=samples, stride=self.stride,
+                jnp.asarray(start), jnp.asarray(done), samples=samples, stride=self.stride,
             )  # fmt: skip
-            if not bool(jnp.isfinite(farthest)):
-                raise FloatingPointError(f"the dynamics blew up near sample {start}: shorten the time step")
-            if float(farthest) > 0.5 * WIDE:
-                return self._in_halves(phase, samples, start, thermostat)
-            if float(jnp.min(nearest)) > MARGIN:
-                return end, record
-            self.set_pairs(self.pairs.with_active(np.asarray(nearest)))
-
-    def _in_halves(self, phase: Phase, samples: int, start: int, thermostat: Thermostat) -> tuple[Phase, Samples]:
-        """Atoms travelled beyond the candidates: list them anew and more often."""
-        if samples == 1:
-            raise FloatingPointError(f"atoms moved {0.5 * WIDE} Angstrom between two samples: shorten the time step")
-        self._relist(np.asarray(phase.positions))
-        first, left = self.advance(phase, samples // 2, start, thermostat)
-        second, right = self.advance(first, samples - samples // 2, start + samples // 2, thermostat)
-        return second, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), left, right)
+            reached, farthest = int(run.reached), float(run.farthest)
+            if not np.isfinite(farthest):
+                raise FloatingPointError(f"the dynamics blew up near sample {start + reached}: shorten the time step")
+            records.append(jax.tree.map(lambda rows, a=done, b=reached: rows[a:b], run.samples))
+            phase, done = run.phase, reached
+            if done == samples:
+                break
+            if farthest <= 0.5 * WIDE:
+                self.set_pairs(self.pairs.with_active(np.asarray(run.nearest)))
+            elif listed == done:
+                raise FloatingPointError(f"atoms moved {0.5 * WIDE} Angstrom in one sample: shorten the time step")
+            else:
+                self._relist(np.asarray(phase.positions))
+                listed = done
+        return phase, jax.tree.map(lambda *parts: jnp.concatenate(parts), *records)
 
     def _relist(self, positions: np.ndarray) -> None:
         self.atoms.positions = positions
-        fresh = candidate_pairs(self.atoms, self.potential.species, self.potential.switching, self.skin)
-        self.set_pairs(fresh.remembering(self.pairs))
+        self.set_pairs(self._candidates().remembering(self.pairs))
+
+    def _candidates(self) -> PairList:
+        return candidate_pairs(self.atoms, self.potential.species, self.potential.switching, self.skin, self.core)
 
     def rescale(self, phase: Phase, factor: float) -> Phase:
         """Scale the cell and the positions by a factor; lists the pairs anew."""

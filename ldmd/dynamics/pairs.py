@@ -4,21 +4,27 @@ A Verlet list with a skin must be rebuilt as soon as any atom has moved by half 
 that much all the time without ever meeting anybody new, and every listed pair that does not interact costs work.
 Here a wide list of *candidates* is only watched (one distance each, every few steps) and a narrow list of *active*
 pairs is evaluated. A run of steps counts only if no watched pair, at its present speed, could have come near its
-cutoff between two looks; otherwise the pairs that could are made active and the run is done again. In a solid the
-active list soon stops growing.
+cutoff between two looks; otherwise the pairs that could are made active and the run goes on from the last look that
+found nothing. In a solid the active list soon stops growing.
+
+A potential may have layers: a part of it, usually the costly one, that sees only pairs within a shorter cutoff. Then
+active pairs beyond that cutoff are watched in their turn, and the edges within it fill the first slots of each site.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 
-from ldmd.structures import NeighbourGraph, build_graph, pairs_within, species_indices
+from ldmd.potentials.base import Parameters, SitePotential, graph_parameters
+from ldmd.structures import NeighbourGraph, SiteBlock, build_graph, pairs_within, species_indices
 
 WIDE = 4.0
 """Skin of the candidates, Angstrom: they are complete until some atom has moved by half of it."""
@@ -26,6 +32,20 @@ MARGIN = 0.05
 """How near to its cutoff an unevaluated pair may be expected at the next look, Angstrom."""
 REMEMBER = 0.6
 """Pairs once found near stay active up to this distance beyond their cutoff, Angstrom."""
+
+
+@runtime_checkable
+class LayeredPotential(Protocol):
+    """A potential with a part of shorter range, for which edges in the first slots are enough."""
+
+    @property
+    def core(self) -> np.ndarray:
+        """(S, S) Angstrom, range of that part for every pair of species."""
+        ...
+
+    def parameters(self, block: SiteBlock, core: int | None = None) -> Parameters:
+        """Parameters of a block whose edges within ``core`` are among its first so many slots."""
+        ...
 
 
 @jax.tree_util.register_dataclass
@@ -38,7 +58,7 @@ class Watch:
     j: np.ndarray
     offsets: np.ndarray
     cutoffs: np.ndarray
-    """(P,) Angstrom; minus infinity for pairs that need no watching."""
+    """(P,) Angstrom, beyond which the pair has no part in what it is not evaluated for; minus infinity if none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +70,9 @@ class PairList:
     j: np.ndarray
     offsets: np.ndarray
     cutoffs: np.ndarray
+    """(P, L) Angstrom, of the whole potential and of its layers of shorter range."""
     active: np.ndarray
+    """(P,) in how many layers the pair is evaluated; in none if 0."""
     kinds: np.ndarray
 
     @functools.cached_property
@@ -61,45 +83,105 @@ class PairList:
         def pad(values: np.ndarray) -> np.ndarray:
             return np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))
 
+        next_layer = np.pad(self.cutoffs, [(0, 0), (0, 1)], constant_values=-np.inf)
         cutoffs = np.full(len(self.i) + missing, -np.inf)
-        cutoffs[: len(self.i)] = np.where(self.active, -np.inf, self.cutoffs)
+        cutoffs[: len(self.i)] = np.take_along_axis(next_layer, self.active[:, None], axis=1)[:, 0]
         return Watch(self.reference, pad(self.i), pad(self.j), pad(self.offsets).T.copy(), cutoffs)
 
-    def graph(self, slots: tuple[int, ...]) -> NeighbourGraph:
-        """Both directions of the active pairs as a graph whose blocks have at least ``slots`` edges per atom."""
-        i, j, offsets = self.i[self.active], self.j[self.active], self.offsets[self.active]
-        both = np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([offsets, -offsets])
-        return build_graph(*both, self.kinds, float(self.cutoffs.max()), slots)
+    def graph(self, slots: Sequence[int] = ()) -> NeighbourGraph:
+        """Both directions of the active pairs as a graph whose blocks have at least ``slots`` edges per atom.
+
+        Edges of the innermost layer come first.
+        """
+        i, j, offsets = self._both_directions(self.active > 0)
+        graph = build_graph(i, j, offsets, self.kinds, float(self.cutoffs.max()), tuple(slots))
+        if self.cutoffs.shape[1] == 1:
+            return graph
+        return _with_first(graph, self._in_core(graph))
+
+    def core_widths(self, graph: NeighbourGraph) -> tuple[int, ...]:
+        """How many of the first slots of each block hold edges of the innermost layer; nothing without layers."""
+        if self.cutoffs.shape[1] == 1:
+            return ()
+        return tuple(max(1, int(inside.sum(axis=0).max())) for inside in self._in_core(graph))
+
+    def _in_core(self, graph: NeighbourGraph) -> list[np.ndarray]:
+        """For each block which edges (M, n) belong to the innermost layer."""
+        core = _keys(*self._both_directions(self.active == self.cutoffs.shape[1]), len(self.kinds))
+        return [
+            np.isin(_keys(b.centres, b.neighbours, b.offsets.transpose(1, 2, 0), len(self.kinds)), core) & b.present
+            for b in graph.blocks
+        ]
+
+    def _both_directions(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        i, j, offsets = self.i[chosen], self.j[chosen], self.offsets[chosen]
+        return np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([offsets, -offsets])
 
     def with_active(self, nearest: np.ndarray) -> PairList:
-        """Make active every pair whose nearest approach to its cutoff, (P,) Angstrom, fell below the margin."""
-        return dataclasses.replace(self, active=self.active | (nearest[: len(self.i)] < MARGIN))
+        """Promote every pair whose nearest approach to its next cutoff, (P,) Angstrom, fell below the margin."""
+        return dataclasses.replace(self, active=self.active + (nearest[: len(self.i)] < MARGIN))
 
     def remembering(self, earlier: PairList) -> PairList:
         """Keep active what an earlier list had learned, while the pair is still near (``REMEMBER``)."""
-        near = (
-            np.linalg.norm(self.reference[self.j] + self.offsets - self.reference[self.i], axis=1)
-            < self.cutoffs + REMEMBER
-        )
-        learned = np.isin(self._keys(), earlier._keys()[earlier.active])
-        return dataclasses.replace(self, active=self.active | (learned & near))
-
-    def _keys(self) -> np.ndarray:
-        """One number per pair and image, the same for every list of the same cell."""
-        image = np.round(self.offsets @ np.array([1.0, 61.0, 3721.0]), 3)
-        return (self.i * len(self.kinds) + self.j) * 1e7 + image
+        vectors = self.reference[self.j] + self.offsets - self.reference[self.i]
+        near = np.sum(np.linalg.norm(vectors, axis=1)[:, None] < self.cutoffs + REMEMBER, axis=1)
+        known = _keys(earlier.i, earlier.j, earlier.offsets, len(self.kinds))
+        order = np.argsort(known)
+        wanted = _keys(self.i, self.j, self.offsets, len(self.kinds))
+        place = order[np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)]
+        learned = np.where(known[place] == wanted, earlier.active[place], 0)
+        return dataclasses.replace(self, active=np.maximum(self.active, np.minimum(learned, near)))
 
 
-def candidate_pairs(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray, skin: float) -> PairList:
-    """Candidates within cutoff + ``WIDE``; active are those within cutoff + ``skin`` (Angstrom) now."""
-    outer = switching[..., 1]
-    i, j, offsets = pairs_within(atoms, species, outer + WIDE)
+def _keys(i: np.ndarray, j: np.ndarray, offsets: np.ndarray, count: int) -> np.ndarray:
+    """One number per pair and image, the same for every list of the same cell of ``count`` atoms."""
+    return np.asarray((i * count + j) * 1e7 + np.round(offsets @ np.array([1.0, 61.0, 3721.0]), 3))
+
+
+def _with_first(graph: NeighbourGraph, chosen: list[np.ndarray]) -> NeighbourGraph:
+    """The same edges, the chosen ones (M, n) of each block in its first slots."""
+    blocks, place, start = [], [], 0
+    for block, first in zip(graph.blocks, chosen, strict=True):
+        order = np.argsort(np.where(first, 0, np.where(block.present, 1, 2)), axis=0, kind="stable")
+        moved = {
+            name: np.take_along_axis(getattr(block, name), order, axis=0)
+            for name in ("neighbours", "neighbour_kinds", "present")
+        }
+        offsets = np.take_along_axis(block.offsets, order[None], axis=1)
+        blocks.append(dataclasses.replace(block, offsets=offsets, **moved))
+        slots, count = order.shape
+        place.append((start + np.argsort(order, axis=0) * count + np.arange(count)).ravel())
+        start += slots * count
+    return dataclasses.replace(
+        graph, blocks=tuple(blocks), incoming=np.append(np.concatenate(place), start)[graph.incoming]
+    )
+
+
+def layered_parameters(
+    potential: SitePotential, graph: NeighbourGraph, core_widths: tuple[int, ...]
+) -> tuple[Parameters, ...]:
+    """Parameters of every block; for a layered potential with the widths of the blocks' cores."""
+    if not (core_widths and isinstance(potential, LayeredPotential)):
+        return graph_parameters(potential, graph)
+    return tuple(potential.parameters(block, width) for block, width in zip(graph.blocks, core_widths, strict=True))
+
+
+def candidate_pairs(
+    atoms: Atoms, species: tuple[str, ...], switching: np.ndarray, skin: float, core: np.ndarray | None = None
+) -> PairList:
+    """Candidates within cutoff + ``WIDE``; active are those within cutoff + ``skin`` (Angstrom) now.
+
+    ``core`` is the shorter cutoff (S, S) of a layer, if there is one.
+    """
+    layers = np.stack([switching[..., 1]] if core is None else [switching[..., 1], core], axis=-1)
+    i, j, offsets = pairs_within(atoms, species, layers[..., 0] + WIDE)
     upper = (i < j) | ((i == j) & (offsets @ np.array([1.0, 1e-3, 1e-6]) > 0.0))
     i, j, offsets = i[upper], j[upper], offsets[upper]
     kinds = species_indices(atoms, species)
-    cutoffs = outer[kinds[i], kinds[j]]
+    cutoffs = layers[kinds[i], kinds[j]]
     distances = np.linalg.norm(atoms.positions[j] + offsets - atoms.positions[i], axis=1)
-    return PairList(atoms.positions.copy(), i, j, offsets, cutoffs, distances < cutoffs + skin, kinds)
+    active = np.sum(distances[:, None] < cutoffs + skin, axis=1)
+    return PairList(atoms.positions.copy(), i, j, offsets, cutoffs, active, kinds)
 
 
 def nearest_approach(positions: jax.Array, velocities: jax.Array, interval: jax.Array, watch: Watch) -> jax.Array:
