@@ -43,7 +43,11 @@ NEAREST = 1.2
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A step with the errors that it will make in each element, as it is measured once."""
+    """A step with the errors that it will make in each element, as it is measured once.
+
+    They are those of typical elements. Where a pair of atoms is in the switching region of a cutoff the potential bends
+    far more, and at its ends it has a kink: there the truncation can be larger by orders of magnitude.
+    """
 
     order: int
     """2 or 3, of the force constants."""
