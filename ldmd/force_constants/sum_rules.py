@@ -27,6 +27,8 @@ from ldmd.force_constants.images import nearest_images, shortest_translation
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import ThirdOrder
 
+NEGLIGIBLE = 1e-6
+"""Relative to the largest element: smaller ones do not count for the reach, for they may be noise."""
 PLANES = ((1, 2), (2, 0), (0, 1))
 """The rotations: a and b."""
 
@@ -65,15 +67,24 @@ class SumRules:
     third_translation: tuple[Violation, ...] = ()
     third_permutation: Violation | None = None
     third_rotation: Violation | None = None
-    reach: float | None = None
-    """Angstrom, the largest distance of atoms that any element couples (minimum image)."""
+    second_reach: float | None = None
+    """Angstrom, the largest distance of atoms that an element above ``NEGLIGIBLE`` couples (minimum image)."""
+    third_reach: float | None = None
     half_translation: float | None = None
     """Angstrom, half the shortest lattice vector."""
 
     @property
-    def rotation_applies(self) -> bool:
-        """Whether the minimum image is that of every coupled pair, so that the rotation rules hold in this cell."""
-        return self.reach is not None and self.half_translation is not None and self.reach < self.half_translation
+    def second_rotation_applies(self) -> bool:
+        """Whether the minimum image is that of every coupled pair, so that the rule holds in this cell."""
+        return self._fits(self.second_reach)
+
+    @property
+    def third_rotation_applies(self) -> bool:
+        """The same for the third order."""
+        return self._fits(self.third_reach)
+
+    def _fits(self, reach: float | None) -> bool:
+        return reach is not None and self.half_translation is not None and reach < self.half_translation
 
 
 def residuals(second: SecondOrder, third: ThirdOrder) -> Residuals:
@@ -115,7 +126,7 @@ def sum_rules(
     """How well force constants obey their sum rules.
 
     Rotations need positions (N, 3) and cell (3, 3), Angstrom; with residual forces (N, 3), eV/Angstrom, the rule of
-    the second order allows for them. The reach is that of the elements that are not zero.
+    the second order allows for them.
 
     Raises
     ------
@@ -148,7 +159,8 @@ def sum_rules(
         found,
         second_rotation=_second_rotation(pairs, values, gradient, geometry),
         third_rotation=None if elements is None else _third_rotation(*elements, second.matrix, geometry),
-        reach=geometry.reach(pairs, values, elements),
+        second_reach=geometry.reach(pairs, values),
+        third_reach=None if elements is None else geometry.reach(*elements),
         half_translation=0.5 * shortest_translation(cell),
     )
 
@@ -218,15 +230,11 @@ class _Separations:
         """(n, 3) Angstrom: the mean over images that tie."""
         return np.asarray(self._mean[np.searchsorted(self._pairs, self._codes(indices, 0, 1))])
 
-    def reach(self, pairs: np.ndarray, values: np.ndarray, third: tuple[np.ndarray, np.ndarray] | None = None) -> float:
-        """Largest distance of any two atoms of an element that is not zero, Angstrom."""
-        longest = 0.0
-        for indices, elements in [(pairs, values), *([] if third is None else [third])]:
-            kept = indices[:, elements != 0.0]
-            for left, right in self._legs(kept):
-                place = np.searchsorted(self._pairs, self._codes(kept, left, right))
-                longest = max(longest, float(self._lengths[place].max(initial=0.0)))
-        return longest
+    def reach(self, indices: np.ndarray, values: np.ndarray) -> float:
+        """Largest distance of any two atoms of an element that is not negligible, Angstrom."""
+        kept = indices[:, np.abs(values) > NEGLIGIBLE * np.abs(values).max(initial=0.0)]
+        places = [np.searchsorted(self._pairs, self._codes(kept, *legs)) for legs in self._legs(kept)]
+        return max(float(self._lengths[place].max(initial=0.0)) for place in places)
 
     def _codes(self, indices: np.ndarray, left: int, right: int) -> np.ndarray:
         return (indices[left] // 3).astype(np.int64) * self._atoms + indices[right] // 3

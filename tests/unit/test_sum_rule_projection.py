@@ -65,9 +65,10 @@ def every(rules: SumRules) -> list[Violation]:
 def test_exact_force_constants_obey_every_rule(system: System) -> None:
     """Rotations among them, away from any minimum: the forces enter the rule of the second order."""
     rules = system.rules()
-    assert rules.rotation_applies
+    assert rules.second_rotation_applies and rules.third_rotation_applies
     assert rules.half_translation == pytest.approx(3.6)
-    assert rules.reach is not None and 3.0 < rules.reach < 3.6
+    for reach in (rules.second_reach, rules.third_reach):
+        assert reach is not None and 3.0 < reach < 3.6
     for violation in every(rules):
         assert violation.relative <= 1e-12
         assert violation.largest >= violation.rms >= 0.0
@@ -99,10 +100,10 @@ def test_rotations_do_not_apply_where_atoms_see_each_other_around_the_cell() -> 
     positions = Atoms("H8", scaled_positions=np.indices((2, 2, 2)).reshape(3, -1).T / 2, cell=[4.0] * 3).positions
     rules = sum_rules(second, third, positions, 4.0 * np.eye(3))
     assert rules.half_translation == pytest.approx(2.0)
-    assert rules.reach == pytest.approx(np.sqrt(12.0))
-    assert not rules.rotation_applies
+    assert rules.second_reach == rules.third_reach == pytest.approx(np.sqrt(12.0))
+    assert not rules.second_rotation_applies and not rules.third_rotation_applies
     assert sum_rules(second).second_rotation is None
-    assert not sum_rules(second).rotation_applies
+    assert not sum_rules(second).second_rotation_applies
 
 
 def test_force_constants_that_do_not_belong_together_are_refused(system: System) -> None:

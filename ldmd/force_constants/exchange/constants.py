@@ -185,8 +185,8 @@ def third_sign(constants: ForceConstants) -> int:
     for sign in (1.0, -1.0):
         signed = SparseThirdOrder(third.size, third.indices, sign * third.values)
         rules = sum_rules(constants.second_order(), signed, cell.positions, cell.cell.array)
-        if not rules.rotation_applies or rules.third_rotation is None:
-            reach, half = rules.reach or 0.0, rules.half_translation or 0.0
+        if not rules.third_rotation_applies or rules.third_rotation is None:
+            reach, half = rules.third_reach or 0.0, rules.half_translation or 0.0
             fix = f"cannot be told from rotations (reach {reach:.2f}, half a cell {half:.2f} Angstrom); give it"
             raise InputError("sign of the third order", "unknown", fix)
         found.append(rules.third_rotation)

@@ -5,7 +5,9 @@ folder "numpy" (second.npy, third.npz) hold the derivatives of the energy in eV/
 copy. "lammps" and "eskm" hold the mass-weighted Dyn.form and the list THIRD, both in units of 10 J/mol, and differ
 in the structure file. THIRD is read by kALDo as it is, which linewidths do not notice; but where LAMMPS wrote it
 (the a-Si 216 of kALDo's own tests) it holds derivatives of the forces. Its sign is therefore found by the rotational
-sum rule, or has to be given. kALDo makes atoms of the symbols in a folder, so a folder cannot carry other masses.
+sum rule, or has to be given. From a folder kALDo takes symbols and no masses, and it divides the columns, not the
+rows, of the supercell's vectors by the repetitions: other masses and unequal repetitions of oblique vectors would be
+misread and are not written.
 """
 
 from __future__ import annotations
@@ -16,9 +18,8 @@ from typing import Any, Literal
 import ase.io
 import numpy as np
 import scipy.sparse as sp
-from ase import Atoms
+from ase import Atoms, units
 from ase.data import atomic_masses
-from scipy import constants as physical
 
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import Elements, ForceConstants, second_blocks, third_sign
@@ -27,8 +28,8 @@ from ldmd.force_constants.exchange.supercell import Supercell, glass, matched, r
 from ldmd.force_constants.sum_rules import coordinate_keys
 from ldmd.store import write_atomically
 
-TEN_JOULE_PER_MOLE = 10.0 / (physical.N_A * physical.e)
-"""eV."""
+TEN_JOULE_PER_MOLE = 10.0 * units.J / units.mol
+"""eV, of the constants that kALDo converts with: 8e-9 off today's."""
 MASS_TOLERANCE = 1e-3
 """Relative, between an atom's mass and the standard one that kALDo takes."""
 
@@ -101,12 +102,15 @@ def write_folder(constants: ForceConstants, folder: Path, kind: Format = "numpy"
     Raises
     ------
     InputError
-        Where masses are not standard, or the supercell is no box of copies.
+        Where masses are not standard, the supercell is no box of copies, or kALDo would take it for another one.
     """
     found = _in_copies(constants)
     primitive = found.supercell.primitive
     standard = atomic_masses[primitive.numbers]
     _require_standard_masses(primitive, standard)
+    if not np.allclose(found.supercell.atoms.cell.array / found.supercell.repeats, primitive.cell.array, atol=1e-6):
+        fix = "kALDo would misread its primitive cell; use equal repetitions, or to_kaldo"
+        raise InputError("supercell", f"{found.supercell.repeats} copies of an oblique cell", fix)
     if kind == "eskm":
         raise InputError("format", kind, "is read but not written; write 'lammps', which has the same numbers")
     folder.mkdir(parents=True, exist_ok=True)
