@@ -136,7 +136,9 @@ def coordination_table(atoms: Atoms, species: tuple[str, ...], switching: np.nda
     the sum of their covalent radii.
     """
     radii = np.array([covalent_radii[atomic_numbers[name]] for name in species])
-    reach = np.where(switching[..., 0] > 0.0, switching.mean(axis=-1), BONDED * (radii[:, None] + radii))
+    inner, outer = switching[..., 0], switching[..., 1]
+    narrow = (inner > 0.0) & (inner < outer)
+    reach = np.where(narrow, 0.5 * (inner + outer), BONDED * (radii[:, None] + radii))
     i, _, _ = pairs_within(atoms, species, reach)
     neighbours = np.bincount(i, minlength=len(atoms))
     symbols = np.array(atoms.get_chemical_symbols())

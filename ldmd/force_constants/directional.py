@@ -22,6 +22,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -84,6 +85,7 @@ class DirectionalThirdOrder(ThirdOrder):
 
     blocks: BlockPattern
     chunks: tuple[SiteChunk, ...]
+    listable: ClassVar[bool] = False
 
     @property
     def pattern(self) -> sp.csr_array:

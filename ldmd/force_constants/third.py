@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,6 +26,8 @@ class ThirdOrder(abc.ABC):
 
     size: int
     """Number of coordinates, 3N."""
+    listable: ClassVar[bool] = True
+    """Whether a list of every element fits into memory."""
 
     @property
     @abc.abstractmethod

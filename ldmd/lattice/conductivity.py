@@ -71,9 +71,10 @@ def quasi_harmonic_green_kubo(
     for rows in np.array_split(index, max(1, len(index) // 256)):
         weight = _pair_weights(modes, gamma, statistics, temperature, rows, index)
         weight *= CONDUCTIVITY / volume
-        here = velocities[:, rows][:, :, index]
+        here = velocities[:, _span(rows)][:, :, _span(index)]
+        weighted = [weight * here[a] for a in range(3)]
         for a, b in AXES:
-            share = np.sum(weight * here[a] * here[b], axis=1)
+            share = np.einsum("mn,mn->m", weighted[a], here[b])
             total[a, b] += share.sum()
             if a == b:
                 per_mode[rows] += share / 3.0
@@ -82,6 +83,12 @@ def quasi_harmonic_green_kubo(
         intraband += np.einsum("m,am,bm->ab", own, diagonal, diagonal)
     total = np.triu(total) + np.triu(total, 1).T
     return ModeConductivity(total, intraband, per_mode)
+
+
+def _span(index: np.ndarray) -> np.ndarray | slice:
+    """A slice where the indices have no gap: a view instead of a copy."""
+    whole = len(index) and index[-1] - index[0] == len(index) - 1
+    return slice(int(index[0]), int(index[-1]) + 1) if whole else index
 
 
 def _pair_weights(
