@@ -288,7 +288,7 @@ def phonons(forceconstants: Any, points: tuple[int, int, int] = (1, 1, 1)) -> An
 def test_kaldo_in_memory(amorphous: ForceConstants) -> None:
     pytest.importorskip("kaldo.phonons")
     theirs = kaldo.to_kaldo(amorphous)
-    second, third = kaldo.from_kaldo(theirs)
+    second, third = kaldo.from_kaldo(theirs, sign=1)
     assert third is not None
     assert_same(ForceConstants(second.supercell, second.second, third.third), amorphous, 0.0)
     widths = half_widths(amorphous, KaldoGaussian(THZ * SIGMA))
@@ -320,7 +320,7 @@ def test_kaldo_reads_its_folders(tmp_path: Path, kind: kaldo.Format) -> None:
     cube = of_supercell(supercell, *springs(supercell.atoms, 3.0))
     kaldo.write_folder(cube, tmp_path, kind)
     read = Theirs.from_folder(str(tmp_path), supercell=repeats, format=kind)
-    second, third = kaldo.from_kaldo(read)
+    second, third = kaldo.from_kaldo(read, sign=1)
     assert third is not None
     assert_same(ForceConstants(second.supercell, second.second, third.third), cube, 1e-12)
     widths = np.asarray(phonons(kaldo.to_kaldo(cube), repeats).bandwidth)
@@ -337,7 +337,7 @@ def test_kaldo_reads_the_files_of_shengbte(crystal: ForceConstants, bands: np.nd
     shengbte.write_third(crystal, tmp_path / "FORCE_CONSTANTS_3RD")
     shengbte.write_control(crystal.supercell, tmp_path / "CONTROL", REPEATS, 300.0)
     read = Theirs.from_folder(str(tmp_path), supercell=REPEATS, format="vasp-sheng")
-    second, third = kaldo.from_kaldo(read)
+    second, third = kaldo.from_kaldo(read, sign=1)
     assert third is not None
     assert_same(second, dataclasses.replace(crystal, third=None), 1e-12)
     assert_same(third, dataclasses.replace(crystal, second=None), 1e-12)
@@ -349,12 +349,12 @@ def test_kaldo_reads_the_files_of_shengbte(crystal: ForceConstants, bands: np.nd
     np.testing.assert_allclose(phonons(read, points).bandwidth, memory, rtol=1e-5, atol=1e-8)
 
 
-def test_the_list_of_amorphous_silicon_has_the_sign_of_forces() -> None:
+@pytest.mark.slow
+def test_lists_of_lammps_in_the_folders_of_kaldo_have_the_sign_of_forces() -> None:
     """kALDo's fixture obeys rotations to 4e-6 with its sign turned, and not at all as it is read."""
     found = kaldo.read_folder(amorphous_silicon_folder(), kind="eskm")
-    assert found.third is not None
     as_read = kaldo.read_folder(amorphous_silicon_folder(), kind="eskm", sign=1)
-    assert as_read.third is not None
+    assert found.third is not None and as_read.third is not None
     np.testing.assert_array_equal(found.third.values, -as_read.third.values)
     atoms = found.supercell.atoms
     rules = [
@@ -364,6 +364,25 @@ def test_the_list_of_amorphous_silicon_has_the_sign_of_forces() -> None:
     assert rules[0] is not None and rules[1] is not None
     assert rules[0].relative < 1e-5
     assert rules[1].relative > 0.4
+    crystal_found = kaldo.read_folder(crystal_folder(), (3, 3, 3), "eskm")
+    crystal_read = kaldo.read_folder(crystal_folder(), (3, 3, 3), "eskm", sign=-1)
+    assert_same(crystal_found, crystal_read, 0.0)
+
+
+def test_finite_differences_of_kaldo_have_the_sign_of_forces() -> None:
+    """Copper of a smooth pair potential: what kALDo calls its third order is minus that of the energy."""
+    pytest.importorskip("kaldo.phonons")
+    from ase.build import bulk
+    from ase.calculators.lj import LennardJones
+    from kaldo.forceconstants import ForceConstants as Theirs
+
+    theirs = Theirs(bulk("Cu", "fcc", a=3.6), supercell=(3, 3, 3), folder="unused")
+    calculator = LennardJones(sigma=2.3, epsilon=0.4, rc=3.0, ro=2.8, smooth=True)
+    theirs.second.calculate(calculator, delta_shift=1e-3, is_storing=False)
+    theirs.third.calculate(calculator, delta_shift=1e-2, is_storing=False)
+    found, given = kaldo.from_kaldo(theirs), kaldo.from_kaldo(theirs, sign=-1)
+    assert found[1] is not None and given[1] is not None
+    assert_same(found[1], given[1], 0.0)
 
 
 # ShengBTE's format as others write it
@@ -379,6 +398,7 @@ def crystal_folder() -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_silicon_of_vasp_in_the_format_of_shengbte(tmp_path: Path) -> None:
     folder = crystal_folder() / "vasp"
     primitive = ase.io.read(folder / "POSCAR")

@@ -234,7 +234,7 @@ def test_the_sign_of_the_third_order_is_that_of_the_energy(crystal: ForceConstan
     flipped = dataclasses.replace(crystal, third=Elements(crystal.third.indices, -crystal.third.values))
     assert third_sign(flipped) == -1
     small = repeated(primitive_cell(), (1, 1, 1), "cells")
-    with pytest.raises(InputError, match="cannot be told from rotations"):
+    with pytest.raises(InputError, match="rotations cannot tell"):
         third_sign(of_supercell(small, *springs(small.atoms, CUTOFF)))
 
 
@@ -287,6 +287,7 @@ BOTH_ORDERS: dict[str, RoundTrip] = {
     "phono3py-full": through_phono3py(False),
     "phono3py-compact": through_phono3py(True),
     "kaldo-numpy": through_kaldo("numpy"),
+    "kaldo-numpy-signed": through_kaldo("numpy", 1),
     "kaldo-lammps": through_kaldo("lammps", 1),
     "shengbte": through_shengbte,
     "hiphive": through_hiphive,
@@ -447,7 +448,7 @@ def test_the_sign_of_a_list_is_found_or_asked_for(cube: ForceConstants, tmp_path
     small = repeated(primitive_cell(), (1, 1, 1), "cells")
     tiny = of_supercell(small, *springs(small.atoms, CUTOFF))
     kaldo.write_folder(tiny, tmp_path / "tiny", "lammps")
-    with pytest.raises(InputError, match="cannot be told from rotations"):
+    with pytest.raises(InputError, match="rotations cannot tell"):
         kaldo.read_folder(tmp_path / "tiny", (1, 1, 1), "lammps")
     assert_same(kaldo.read_folder(tmp_path / "tiny", (1, 1, 1), "lammps", sign=1), tiny, 1e-14)
 
@@ -469,7 +470,9 @@ def test_folders_that_are_not_of_kaldo_are_refused(
     with pytest.raises(InputError, match="has 648 numbers, not 72 x 72"):
         kaldo.read_folder(tmp_path, (1, 1, 1))
     (tmp_path / "second.npy").unlink()
-    assert kaldo.read_folder(tmp_path, (2, 2, 2)).second is None
+    with pytest.raises(InputError, match="without a second order it cannot be told"):
+        kaldo.read_folder(tmp_path, (2, 2, 2))
+    assert kaldo.read_folder(tmp_path, (2, 2, 2), sign=1).second is None
     (tmp_path / "third.npz").unlink()
     with pytest.raises(InputError, match=r"holds neither second.npy nor third.npz"):
         kaldo.read_folder(tmp_path, (2, 2, 2))

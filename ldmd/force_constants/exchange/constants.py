@@ -187,12 +187,12 @@ def third_sign(constants: ForceConstants) -> int:
         rules = sum_rules(constants.second_order(), signed, cell.positions, cell.cell.array)
         if not rules.third_rotation_applies or rules.third_rotation is None:
             reach, half = rules.third_reach or 0.0, rules.half_translation or 0.0
-            fix = f"cannot be told from rotations (reach {reach:.2f}, half a cell {half:.2f} Angstrom); give it"
+            fix = f"give it; rotations cannot tell (reach {reach:.2f}, half a cell {half:.2f} Angstrom)"
             raise InputError("sign of the third order", "unknown", fix)
         found.append(rules.third_rotation)
     plus, minus = (violation.rms for violation in found)
     if 0.5 < plus / minus < 2.0:
-        raise InputError("sign of the third order", "unknown", "neither sign obeys rotations; give it")
+        raise InputError("sign of the third order", "unknown", "give it; neither sign obeys rotations")
     return 1 if plus < minus else -1
 
 

@@ -1,13 +1,15 @@
 """kALDo: its ForceConstants object in memory, and the files of its folders "numpy", "lammps" and "eskm".
 
 Atoms are ordered copy after copy of the unit cell (``repeated(primitive, repeats, "cells")``). The object and the
-folder "numpy" (second.npy, third.npz) hold the derivatives of the energy in eV/Angstrom^n for the atoms of the first
-copy. "lammps" and "eskm" hold the mass-weighted Dyn.form and the list THIRD, both in units of 10 J/mol, and differ
-in the structure file. THIRD is read by kALDo as it is, which linewidths do not notice; but where LAMMPS wrote it
-(the a-Si 216 of kALDo's own tests) it holds derivatives of the forces. Its sign is therefore found by the rotational
-sum rule, or has to be given. From a folder kALDo takes symbols and no masses, and it divides the columns, not the
-rows, of the supercell's vectors by the repetitions: other masses and unequal repetitions of oblique vectors would be
-misread and are not written.
+folder "numpy" (second.npy, third.npz) have eV/Angstrom^n for the atoms of the first copy. "lammps" and "eskm" have the
+mass-weighted Dyn.form and the list THIRD, both in units of 10 J/mol, and differ in the structure file.
+
+The sign of kALDo's third order depends on where it comes from, which linewidths do not notice: finite differences of
+its own and THIRD of LAMMPS are derivatives of the forces, and files of ShengBTE and hiPhive those of the energy. The
+sign is therefore found by the rotational sum rule, or has to be given; what is written here are derivatives of the
+energy. From a folder kALDo takes symbols and no masses, and it divides the columns, not the rows, of the supercell's
+vectors by the repetitions: other masses and unequal repetitions of oblique vectors would be misread and are not
+written.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ MASS_TOLERANCE = 1e-3
 """Relative, between an atom's mass and the standard one that kALDo takes."""
 
 Format = Literal["numpy", "lammps", "eskm"]
+Sign = Literal[1, -1]
 
 
 def to_kaldo(second: ForceConstants, third: ForceConstants | None = None, folder: str = "memory") -> Any:
@@ -70,8 +73,17 @@ def to_kaldo(second: ForceConstants, third: ForceConstants | None = None, folder
     )
 
 
-def from_kaldo(constants: Any) -> tuple[ForceConstants, ForceConstants | None]:
-    """Second and third order of a kaldo.forceconstants.ForceConstants whose values are there already."""
+def from_kaldo(constants: Any, sign: Sign | None = None) -> tuple[ForceConstants, ForceConstants | None]:
+    """Second and third order of a kaldo.forceconstants.ForceConstants whose values are there already.
+
+    ``sign`` is 1 where the third order holds derivatives of the energy and -1 where they are of the forces; without
+    it, it is found by rotations (``third_sign``).
+
+    Raises
+    ------
+    InputError
+        Where the sign cannot be found.
+    """
     second = constants.second
     supercell = _supercell_of(second)
     value = np.asarray(second.value, dtype=float).reshape(len(supercell.primitive), 3, -1, len(supercell.primitive), 3)
@@ -91,13 +103,17 @@ def from_kaldo(constants: Any) -> tuple[ForceConstants, ForceConstants | None]:
     else:
         indices = np.array(np.nonzero(flat))
         values = np.asarray(flat)[tuple(indices)]
-    return two, ForceConstants(supercell, third=_elements(supercell, indices, values, shifts))
+    elements = _elements(supercell, indices, values, shifts)
+    if sign is None and len(supercell.atoms) != len(two.supercell.atoms):
+        fix = "give it, for the two orders have supercells of their own"
+        raise InputError("sign of the third order", "unknown", fix)
+    return two, ForceConstants(supercell, third=_of_the_energy(two, elements, sign))
 
 
 def write_folder(constants: ForceConstants, folder: Path, kind: Format = "numpy") -> None:
     """What ``ForceConstants.from_folder(folder, supercell=repeats, format=kind)`` of kALDo reads; existing orders only.
 
-    THIRD gets derivatives of the energy.
+    The third order is that of the energy.
 
     Raises
     ------
@@ -137,17 +153,18 @@ def read_folder(
     folder: Path,
     repeats: tuple[int, int, int] = (1, 1, 1),
     kind: Format = "numpy",
-    sign: Literal[1, -1] | None = None,
+    sign: Sign | None = None,
 ) -> ForceConstants:
     """Force constants of one of kALDo's folders, of whichever orders it has.
 
-    ``sign`` is 1 where THIRD holds derivatives of the energy and -1 where LAMMPS wrote derivatives of the forces;
-    without it, it is found by rotations (``third_sign``), which needs a cell larger than twice the interactions.
+    ``sign`` is 1 where the third order holds derivatives of the energy, and -1 where kALDo or LAMMPS took differences
+    of forces; without it, it is found by rotations (``third_sign``), which needs a cell larger than twice the reach
+    of the third order, and the second order as well.
 
     Raises
     ------
     InputError
-        Where files are missing or of other shapes, or the sign of THIRD cannot be found.
+        Where files are missing or of other shapes, or the sign of the third order cannot be found.
     """
     atoms = _structure(folder, kind)
     supercell = _divided(atoms, repeats)
@@ -167,11 +184,16 @@ def read_folder(
         third = _third_npz(paths[1], 3 * count, size) if kind == "numpy" else _third_list(paths[1], count)
         if third.values.size and third.indices.max() >= size:
             raise InputError("force constants", paths[1], f"has atoms beyond the {len(atoms)} of the structure")
-    found = ForceConstants(supercell, second, third)
-    if third is None or kind == "numpy":
-        return found
-    factor = third_sign(found) if sign is None else sign
-    return ForceConstants(supercell, second, Elements(third.indices, factor * third.values))
+    found = ForceConstants(supercell, second)
+    return found if third is None else ForceConstants(supercell, second, _of_the_energy(found, third, sign))
+
+
+def _of_the_energy(second: ForceConstants, third: Elements, sign: Sign | None) -> Elements:
+    """Third-order force constants with the sign of derivatives of the energy."""
+    if sign is None and second.second is None:
+        raise InputError("sign of the third order", "unknown", "give it, for without a second order it cannot be told")
+    factor = third_sign(ForceConstants(second.supercell, second.second, third)) if sign is None else sign
+    return Elements(third.indices, factor * third.values)
 
 
 def _in_copies(constants: ForceConstants) -> ForceConstants:
