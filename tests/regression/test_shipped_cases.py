@@ -13,9 +13,9 @@ from ldmd.case import load_case
 from ldmd.force_constants.autodiff import second_order
 from ldmd.inspection import inspect_structure
 from ldmd.lattice.modes import normal_modes
+from ldmd.problem import load_problem
 from ldmd.structures import neighbour_graph, read_structure
 from ldmd.units import THZ
-from ldmd.problem import load_problem
 
 
 def test_the_network_glass_has_no_defect_and_is_a_smooth_minimum() -> None:

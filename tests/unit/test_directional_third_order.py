@@ -19,6 +19,7 @@ from small_silica import graph_of, silica_potential
 from ldmd.errors import InputError
 from ldmd.force_constants.autodiff import second_order, site_third_order, tensor_bytes, third_order
 from ldmd.force_constants.directional import DirectionalThirdOrder, directional_third_order
+from ldmd.force_constants.sum_rules import sampled_third_order_residuals
 from ldmd.force_constants.third import SiteThirdOrder, ThirdOrder
 from ldmd.structures import NeighbourGraph, SiteBlock, neighbour_graph
 
@@ -219,3 +220,26 @@ def test_the_choice_is_the_callers(options: dict[str, float], monkeypatch: pytes
     narrow = Toy(0.9 * LATTICE)
     third_order(narrow, atoms.positions, toy_graph(atoms, narrow), **options)
     assert chosen == [("site" if options else "directional") + "_third_order", "site_third_order"]
+
+
+def test_sum_rules_of_a_third_order_too_wide_to_list(wide: DirectionalThirdOrder) -> None:
+    """From a few contractions; an operator that breaks the rules is caught by each of its own."""
+    assert not wide.listable
+    found = sampled_third_order_residuals(wide)
+    assert found["translation"] < 1e-12 and found["permutation"] < 1e-12
+
+    @dataclasses.dataclass(frozen=True)
+    class Broken(ThirdOrder):
+        """With one block made larger: neither sums to zero nor is symmetric in all legs."""
+
+        @property
+        def pattern(self) -> sp.csr_array:
+            return wide.pattern
+
+        def contract(self, directions: np.ndarray) -> np.ndarray:
+            data = wide.contract(directions)
+            data[7] *= 1.01
+            return data
+
+    broken = sampled_third_order_residuals(Broken(wide.size))
+    assert broken["translation"] > 1e-6 and broken["permutation"] > 1e-9
