@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from amorphous_silicon import folder as amorphous_silicon_folder
 from ase import Atoms
+from ase.build import make_supercell
 from spring_crystal import primitive_cell, small_glass, springs
 
 from ldmd.force_constants.exchange import hiphive, kaldo, lammps, phono3py, phonopy, shengbte
@@ -117,6 +118,20 @@ def test_phonopy_finds_the_bands(
     loaded.run_qpoints(WAVE_VECTORS)
     found = np.sort(loaded.get_qpoints_dict()["frequencies"], axis=1)
     np.testing.assert_allclose(found[0, 3:], bands[0, 3:], rtol=1e-6)
+    np.testing.assert_allclose(found[1:], bands[1:], rtol=1e-6)
+
+
+def test_phonopy_finds_the_bands_in_a_supercell_of_any_shape(bands: np.ndarray, tmp_path: Path) -> None:
+    program = pytest.importorskip("phonopy")
+    matrix = [[2, 1, 0], [-1, 2, 0], [0, 1, 2]]
+    supercell = matched(primitive_cell(), make_supercell(primitive_cell(), matrix))
+    phonopy.write_second(of_supercell(supercell, springs(supercell.atoms, 3.0)[0]), tmp_path / "fc", compact=True)
+    phonopy.write_structure(supercell, tmp_path / "phonopy.yaml")
+    structure = tmp_path / "phonopy.yaml"
+    loaded = program.load(structure, force_constants_filename=tmp_path / "fc", symmetrize_fc=False, log_level=0)
+    np.testing.assert_allclose(loaded.primitive.cell, primitive_cell().cell.array, atol=1e-9)
+    loaded.run_qpoints(WAVE_VECTORS)
+    found = np.sort(loaded.get_qpoints_dict()["frequencies"], axis=1)
     np.testing.assert_allclose(found[1:], bands[1:], rtol=1e-6)
 
 
