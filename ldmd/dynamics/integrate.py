@@ -17,15 +17,14 @@ import numpy as np
 from ase import Atoms
 
 from ldmd.dynamics.pairs import (
-    MARGIN,
     WIDE,
     LayeredPotential,
     PairList,
     Watch,
     candidate_pairs,
+    encounters,
     largest_displacement,
     layered_parameters,
-    nearest_approach,
 )
 from ldmd.potentials.base import (
     Blocks,
@@ -48,7 +47,11 @@ SOLID_SKIN = 0.1
 LIQUID_SKIN = 0.8
 """The same where they change all the time: fewer runs repeated, more pairs evaluated."""
 CROWDED = 16
-"""So many neighbours leave no gap between their shells for a cutoff to lie in: room for one in so many more is kept."""
+"""So many neighbours leave no gap between their shells for a cutoff to lie in: pairs cross it all the time."""
+CROWDED_SKIN = 0.6
+"""Angstrom, where there are so many: the list of active pairs is chosen anew when it has been used up."""
+SPARE = 8
+"""Room is kept for one more neighbour in so many, where there are many, and wherever compiled code was too narrow."""
 
 
 @jax.tree_util.register_dataclass
@@ -160,8 +163,8 @@ class Run:
     """Rows up to ``reached`` are filled, from where the run began."""
     reached: jax.Array
     """Valid samples, those of earlier runs included."""
-    nearest: jax.Array
-    """(P,) Angstrom, nearest approach of every watched pair to its cutoff at the last look."""
+    met: jax.Array
+    """(P,) watched pairs that may have come near their cutoff since the last look, or may do so until the next."""
     farthest: jax.Array
     """Angstrom, the largest displacement from where the candidates were listed, at the last look."""
 
@@ -179,7 +182,7 @@ def _run(
     samples: int,
     stride: int,
 ) -> Run:
-    """Samples number ``done`` to ``samples`` of a chunk, each of ``stride`` steps, up to the first one not valid."""
+    """Samples number ``done`` to ``samples`` of a chunk, each of ``stride`` steps, while no other pair is met."""
 
     def sample(carry: tuple[Run, Derivatives, jax.Array]) -> tuple[Run, Derivatives, jax.Array]:
         run, derivatives, _ = carry
@@ -193,21 +196,21 @@ def _run(
             state.velocities,
         )
         state = dataclasses.replace(state, velocities=velocities)
-        nearest = nearest_approach(state.positions, velocities, stride * time_step, model.watch)
+        before, ahead = encounters(state.positions, velocities, stride * time_step, model.watch)
         farthest = largest_displacement(state.positions, model.watch)
-        unseen = jnp.sum(jnp.where(nearest > MARGIN, 0, 1))  # faster than their minimum
-        valid = (unseen == 0) & (farthest <= 0.5 * WIDE)
+        valid = (_count(before) == 0) & (farthest <= 0.5 * WIDE)
         row = _record(state, derivatives, model)
         record = jax.tree.map(lambda rows, new: rows.at[run.reached].set(new), run.samples, row)
         kept = jax.tree.map(lambda new, old: jnp.where(valid, new, old), state, run.phase)
-        return Run(kept, record, run.reached + valid, nearest, farthest), derivatives, valid
+        met = before | ahead
+        return Run(kept, record, run.reached + valid, met, farthest), derivatives, valid & (_count(met) == 0)
 
     empty = jnp.zeros(samples)
     run = Run(
         phase,
         Samples(jnp.zeros((samples, 3)), jnp.zeros((samples, 3)), empty, empty, empty),
         done,
-        jnp.full(model.watch.i.shape, jnp.inf),
+        jnp.zeros(model.watch.i.shape, dtype=bool),
         jnp.zeros(()),
     )
     sites = tuple(jnp.zeros(block.centres.shape) for block in model.graph.blocks)
@@ -216,6 +219,11 @@ def _run(
         lambda c: c[2] & (c[0].reached < samples), sample, (run, (sites, vectors, vectors), jnp.asarray(True))
     )
     return run
+
+
+def _count(which: jax.Array) -> jax.Array:
+    """How many are true: unlike ``any`` a sum is vectorised."""
+    return jnp.sum(which.astype(jnp.int32))
 
 
 def _record(state: Phase, derivatives: Derivatives, model: Model) -> Samples:
@@ -249,7 +257,9 @@ class Engine:
         self.masses = jnp.asarray(atoms.get_masses())
         self.slots: tuple[int, ...] = ()
         """Widths of the blocks, then of their cores if there are any: what is compiled."""
-        self.set_pairs(self._candidates())
+        pairs = candidate_pairs(self.atoms, potential.species, potential.switching, skin, self.core)
+        self.crowded = 2 * np.count_nonzero(pairs.active) >= CROWDED * len(atoms)
+        self.set_pairs(pairs.refreshed(pairs.reference, CROWDED_SKIN) if self.crowded else pairs)
 
     def set_pairs(self, pairs: PairList) -> None:
         """Use a pair list, of this engine's own making or restored from a checkpoint."""
@@ -257,12 +267,14 @@ class Engine:
         graph = pairs.graph()
         count = len(graph.blocks)
         needed = (*graph.slots, *pairs.core_widths(graph))
-        if not self.slots:
-            self.slots = tuple(width + width // CROWDED for width in needed)
-        elif any(new > old for new, old in zip(needed, self.slots, strict=True)):
-            # Compiling takes longer than an empty slot costs: leave some.
-            wider = [(new, max(1, new // CROWDED), old) for new, old in zip(needed, self.slots, strict=True)]
-            self.slots = tuple(new + spare if new > old else old for new, spare, old in wider)
+        # Compiling takes longer than an empty slot costs: leave some, but none at first where few cost most.
+        first = not self.slots
+        had = self.slots or tuple(0 for _ in needed)
+        least = 0 if first else 1
+        self.slots = tuple(
+            new + max(least, new // SPARE * (new >= CROWDED)) if new > old else old
+            for new, old in zip(needed, had, strict=True)
+        )
         graph = pairs.graph(self.slots[:count])
         parameters = layered_parameters(self.potential, graph, self.slots[count:])
         self.model = jax.tree.map(jnp.asarray, Model(graph, parameters, self.masses, pairs.watch))
@@ -282,7 +294,7 @@ class Engine:
         moved = float(jnp.sqrt(jnp.max(jnp.sum((phase.positions - self.pairs.reference) ** 2, axis=1))))
         if moved > 0.4 * WIDE:
             self._relist(np.asarray(phase.positions))
-        done, listed, records = 0, -1, []
+        done, activated, listed, records = 0, -1, -1, []
         while done < samples:
             run = _run(
                 self.potential.site_energies, phase, self.model, jnp.asarray(self.time_step), thermostat,
@@ -293,23 +305,29 @@ class Engine:
                 raise FloatingPointError(f"the dynamics blew up near sample {start + reached}: shorten the time step")
             records.append(jax.tree.map(lambda rows, a=done, b=reached: rows[a:b], run.samples))
             phase, done = run.phase, reached
-            if done == samples:
-                break
-            if farthest <= 0.5 * WIDE:
-                self.set_pairs(self.pairs.with_active(np.asarray(run.nearest)))
-            elif listed == done:
-                raise FloatingPointError(f"atoms moved {0.5 * WIDE} Angstrom in one sample: shorten the time step")
-            else:
+            if farthest > 0.5 * WIDE:
+                if listed == done:
+                    raise FloatingPointError(f"atoms moved {0.5 * WIDE} Angstrom in one sample: shorten the time step")
                 self._relist(np.asarray(phase.positions))
                 listed = done
+            elif (met := np.asarray(run.met)).any():
+                self._activate(met, phase, again=activated == done)
+                activated = done
         return phase, jax.tree.map(lambda *parts: jnp.concatenate(parts), *records)
+
+    def _activate(self, met: np.ndarray, phase: Phase, again: bool) -> None:
+        """Evaluate the pairs that were met; in a crowd, unless this happens again at once, those that are near now."""
+        promoted = self.pairs.with_active(met)
+        if self.crowded and not again:
+            least = np.where(met[: len(promoted.active)], promoted.active, 0)
+            promoted = promoted.refreshed(np.asarray(phase.positions), CROWDED_SKIN, least)
+        self.set_pairs(promoted)
 
     def _relist(self, positions: np.ndarray) -> None:
         self.atoms.positions = positions
-        self.set_pairs(self._candidates().remembering(self.pairs))
-
-    def _candidates(self) -> PairList:
-        return candidate_pairs(self.atoms, self.potential.species, self.potential.switching, self.skin, self.core)
+        skin = CROWDED_SKIN if self.crowded else self.skin
+        fresh = candidate_pairs(self.atoms, self.potential.species, self.potential.switching, skin, self.core)
+        self.set_pairs(fresh if self.crowded else fresh.remembering(self.pairs))
 
     def rescale(self, phase: Phase, factor: float) -> Phase:
         """Scale the cell and the positions by a factor; lists the pairs anew."""

@@ -3,9 +3,10 @@
 A Verlet list with a skin must be rebuilt as soon as any atom has moved by half the skin. Atoms of a solid vibrate by
 that much all the time without ever meeting anybody new, and every listed pair that does not interact costs work.
 Here a wide list of *candidates* is only watched (one distance each, every few steps) and a narrow list of *active*
-pairs is evaluated. A run of steps counts only if no watched pair, at its present speed, could have come near its
-cutoff between two looks; otherwise the pairs that could are made active and the run goes on from the last look that
-found nothing. In a solid the active list soon stops growing.
+pairs is evaluated. Steps count only if no watched pair, at its present speed, can have come near its cutoff since the
+last look; otherwise they are done again with that pair active. Pairs expected near it at the next look are made active
+in time, so that this is rare. In a solid whose cutoffs lie between shells of neighbours the active list soon stops
+growing; where every cutoff is crossed all the time, the list is chosen anew instead.
 
 A potential may have layers: a part of it, usually the costly one, that sees only pairs within a shorter cutoff. Then
 active pairs beyond that cutoff are watched in their turn, and the edges within it fill the first slots of each site.
@@ -29,7 +30,7 @@ from ldmd.structures import NeighbourGraph, SiteBlock, build_graph, pairs_within
 WIDE = 4.0
 """Skin of the candidates, Angstrom: they are complete until some atom has moved by half of it."""
 MARGIN = 0.05
-"""How near to its cutoff an unevaluated pair may be expected at the next look, Angstrom."""
+"""How near to its cutoff an unevaluated pair may have been since the last look, or be at the next one, Angstrom."""
 REMEMBER = 0.6
 """Pairs once found near stay active up to this distance beyond their cutoff, Angstrom."""
 
@@ -117,14 +118,24 @@ class PairList:
         i, j, offsets = self.i[chosen], self.j[chosen], self.offsets[chosen]
         return np.concatenate([i, j]), np.concatenate([j, i]), np.concatenate([offsets, -offsets])
 
-    def with_active(self, nearest: np.ndarray) -> PairList:
-        """Promote every pair whose nearest approach to its next cutoff, (P,) Angstrom, fell below the margin."""
-        return dataclasses.replace(self, active=self.active + (nearest[: len(self.i)] < MARGIN))
+    def with_active(self, met: np.ndarray) -> PairList:
+        """Promote every pair that was met, (P,), by one layer, for good."""
+        return dataclasses.replace(self, active=self.active + met[: len(self.i)])
+
+    def refreshed(self, positions: np.ndarray, skin: float, least: np.ndarray | int = 0) -> PairList:
+        """The same candidates, active if within cutoff + ``skin`` (Angstrom) at positions (N, 3).
+
+        ``least`` gives the number of layers, (P,) or one for all, in which pairs are evaluated anyway.
+        """
+        return dataclasses.replace(self, active=np.maximum(self._layers_within(positions, skin), least))
+
+    def _layers_within(self, positions: np.ndarray, skin: float) -> np.ndarray:
+        vectors = positions[self.j] + self.offsets - positions[self.i]
+        return np.sum(np.linalg.norm(vectors, axis=1)[:, None] < self.cutoffs + skin, axis=1)
 
     def remembering(self, earlier: PairList) -> PairList:
         """Keep active what an earlier list had learned, while the pair is still near (``REMEMBER``)."""
-        vectors = self.reference[self.j] + self.offsets - self.reference[self.i]
-        near = np.sum(np.linalg.norm(vectors, axis=1)[:, None] < self.cutoffs + REMEMBER, axis=1)
+        near = self._layers_within(self.reference, REMEMBER)
         known = _keys(earlier.i, earlier.j, earlier.offsets, len(self.kinds))
         order = np.argsort(known)
         wanted = _keys(self.i, self.j, self.offsets, len(self.kinds))
@@ -179,21 +190,25 @@ def candidate_pairs(
     i, j, offsets = i[upper], j[upper], offsets[upper]
     kinds = species_indices(atoms, species)
     cutoffs = layers[kinds[i], kinds[j]]
-    distances = np.linalg.norm(atoms.positions[j] + offsets - atoms.positions[i], axis=1)
-    active = np.sum(distances[:, None] < cutoffs + skin, axis=1)
-    return PairList(atoms.positions.copy(), i, j, offsets, cutoffs, active, kinds)
+    none = np.zeros(len(i), dtype=int)
+    return PairList(atoms.positions.copy(), i, j, offsets, cutoffs, none, kinds).refreshed(atoms.positions, skin)
 
 
-def nearest_approach(positions: jax.Array, velocities: jax.Array, interval: jax.Array, watch: Watch) -> jax.Array:
-    """How near every watched pair gets to its cutoff within an interval (ps) at its present speed, (P,) Angstrom.
+def encounters(
+    positions: jax.Array, velocities: jax.Array, interval: jax.Array, watch: Watch
+) -> tuple[jax.Array, jax.Array]:
+    """Which watched pairs (P,) may have been near their cutoff since the last look, and which may be at the next.
 
-    Plus infinity where there is nothing to watch.
+    Looks are an interval (ps) apart; pairs are taken to move at their present speed. Anything not a number counts.
     """
     places, speeds = positions.T, velocities.T
     vectors = places[:, watch.j] + watch.offsets - places[:, watch.i]
     distance = jnp.sqrt(jnp.sum(vectors**2, axis=0))
     radial = jnp.sum(vectors * (speeds[:, watch.j] - speeds[:, watch.i]), axis=0) / jnp.maximum(distance, 1e-6)
-    return distance - watch.cutoffs - interval * jnp.abs(radial)
+    gap = distance - watch.cutoffs
+    before = gap - interval * jnp.maximum(radial, 0.0)
+    ahead = gap + interval * jnp.minimum(radial, 0.0)
+    return ~(before > MARGIN), ~(ahead > MARGIN)
 
 
 def largest_displacement(positions: jax.Array, watch: Watch) -> jax.Array:
