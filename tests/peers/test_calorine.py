@@ -1,0 +1,149 @@
+"""NEP against calorine, which runs the original implementation: energies, forces, virials per atom, heat flux."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.io import read
+from nep_models import rattled_silicon, write_nep
+
+from ldmd.dynamics.integrate import maxwell_velocities
+from ldmd.potentials.base import (
+    assemble_forces,
+    edge_gradients,
+    edge_vectors,
+    graph_parameters,
+    heat_flux,
+)
+from ldmd.potentials.nep import NepPotential, read_nep
+from ldmd.structures import neighbour_graph
+from ldmd.units import FORCE_TO_ACCELERATION
+
+pytestmark = pytest.mark.peers
+AGREEMENT = 1e-11
+
+
+def their_results(atoms: Atoms, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Site energies (N,), forces (N, 3), virials W_j (N, 3, 3) of the original implementation; nep3 and nep5 too."""
+    nepy = pytest.importorskip("_nepy", reason="calorine is not installed")
+    with contextlib.redirect_stdout(io.StringIO()):
+        original = nepy.NEPY(
+            str(path),
+            len(atoms),
+            atoms.cell.array.T.ravel().tolist(),
+            atoms.get_chemical_symbols(),
+            atoms.positions.T.ravel().tolist(),
+            atoms.get_masses().tolist(),
+        )
+        energies, forces, virials = original.get_potential_forces_and_virials()
+    size = len(atoms)
+    return (
+        np.array(energies),
+        np.array(forces).reshape(3, size).T,
+        np.array(virials).reshape(3, 3, size).transpose(2, 0, 1),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def our_results(function, positions, velocities, masses, graph, parameters) -> tuple:  # type: ignore[no-untyped-def]
+    """Site energies, forces, virial, both fluxes."""
+    edges = edge_vectors(positions, graph)
+    sites, gradients = edge_gradients(function, edges, parameters)
+    virial = -sum(jnp.einsum("amn,bmn->ab", e, g) for e, g in zip(edges, gradients, strict=True))
+    fluxes = heat_flux(sites, edges, gradients, velocities, masses, graph)
+    return jnp.concatenate(sites)[graph.order], assemble_forces(gradients, graph), virial, fluxes
+
+
+def assert_same(atoms: Atoms, path: Path, potential: NepPotential | None = None) -> None:
+    """Everything within 1e-11 of its largest component, the flux from their virials and our velocities included."""
+    energies, forces, virials = their_results(atoms, path)
+    ours = potential or read_nep(path)
+    graph = neighbour_graph(atoms, ours.species, ours.switching)
+    masses = atoms.get_masses()
+    velocities = maxwell_velocities(masses, 300.0, np.random.default_rng(2))
+    site, our_forces, virial, (potential_flux, kinetic_flux) = our_results(
+        ours.site_energies, atoms.positions, velocities, masses, graph, graph_parameters(ours, graph)
+    )
+    kinetic = 0.5 * masses * np.sum(velocities**2, axis=1) / FORCE_TO_ACCELERATION
+    close(site, energies)
+    close(our_forces, forces)
+    close(virial, virials.sum(axis=0))
+    close(potential_flux, np.einsum("nab,nb->a", virials, velocities))
+    close(kinetic_flux, (energies + kinetic) @ velocities)
+
+
+def close(ours: object, theirs: np.ndarray) -> None:
+    np.testing.assert_allclose(ours, theirs, rtol=0.0, atol=AGREEMENT * np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("name", ["Si_2022_NEP4_3body.txt", "Si_2022_NEP4_5body.txt"])
+def test_silicon(shared_data: Path, name: str) -> None:
+    assert_same(rattled_silicon(), shared_data / "nep" / name)
+
+
+def test_magnesium_antimonide_bismuthide(shared_data: Path) -> None:
+    atoms = bulk("Mg", "fcc", a=6.4, cubic=True).repeat(2)
+    atoms.symbols = np.random.default_rng(0).choice(["Mg", "Mg", "Mg", "Sb", "Bi"], size=len(atoms))
+    atoms.rattle(0.2, seed=3)
+    assert_same(atoms, shared_data / "nep" / "MgSbBi_nep4.txt")
+
+
+def test_lithium_thiophosphate(shared_data: Path) -> None:
+    """One eighth of the published structure, which is made of eight equal cells, rattled."""
+    path = shared_data / "li3ps4" / "alpha_6144.xyz"
+    whole = read(path)
+    places = np.round(whole.get_scaled_positions() * 2.0 % 1.0, 5) % 1.0
+    _, first = np.unique(np.round(places * 1e5).astype(int), axis=0, return_index=True)
+    atoms = whole[np.sort(first)]
+    atoms.set_cell(0.5 * whole.cell.array)
+    assert len(atoms) == 768
+    atoms.rattle(0.1, seed=4)
+    assert_same(atoms, shared_data / "li3ps4" / "nepA.txt")
+
+
+TWO = ("Si", "Ge")
+MODELS = {
+    "three-body": {"l_max": "3 0 0"},
+    "radial": {"l_max": "0 0 0"},
+    "up to l = 8": {"l_max": "8 2 0", "species": TWO},
+    "flags": {"l_max": "2 1 1 0", "species": TWO},
+    "few polynomials": {"polynomials": (0, 1), "species": TWO},
+    "cutoff of each species": {"cutoff": "5 4 4.2 3.6 50 40", "species": TWO},
+    "bias of each species": {"kind": "nep5", "species": TWO},
+    "zbl": {"kind": "nep4_zbl", "zbl": "1.5 3", "species": TWO},
+    "typewise zbl": {"kind": "nep4_zbl", "zbl": "1.5 3.5 1.0", "species": TWO},
+    "flexible zbl": {
+        "kind": "nep5_zbl",
+        "zbl": "0 0",
+        "species": TWO,
+        "flexible": [0.5, 3.1, 0.2, 0.3, 0.5, 0.09, 0.3, 0.04, 0.1, 0.2]
+        + [0.6, 3.3, 0.3, 0.3, 0.4, 0.09, 0.3, 0.05, 0.1, 0.2]
+        + [1.0, 3.5, 0.1, 0.2, 0.5, 0.08, 0.2, 0.04, 0.2, 0.3],
+    },
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_kind_of_model(tmp_path: Path, name: str) -> None:
+    species = MODELS[name].get("species", ("Si",))
+    assert_same(rattled_silicon(species, repeats=2), write_nep(tmp_path / "nep.txt", **MODELS[name]))
+
+
+def test_nep3_of_one_element(tmp_path: Path) -> None:
+    assert_same(rattled_silicon(repeats=2), write_nep(tmp_path / "nep.txt", kind="nep3"))
+
+
+def test_some_species_of_a_model(tmp_path: Path) -> None:
+    path = write_nep(tmp_path / "nep.txt", kind="nep5_zbl", zbl="1.5 3", species=("C", "Ge", "O", "Si"))
+    few = read_nep(path).among(TWO)
+    assert few.species == ("Ge", "Si")
+    assert_same(rattled_silicon(TWO, repeats=2), path, few)
