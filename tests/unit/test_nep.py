@@ -122,6 +122,7 @@ def test_third_derivatives_of_padded_edges_are_zero(atoms: Atoms, potential: Nep
     np.testing.assert_array_equal(np.asarray(everything)[:, ~block.present], 0.0)
 
 
+@pytest.mark.slow
 def test_third_order_is_the_slope_of_the_hessian(tmp_path: Path) -> None:
     """Central differences of the exact Hessian over 2 x 0.001 Angstrom; atoms with a pair near a cutoff do not move.
 
@@ -147,6 +148,7 @@ def test_third_order_is_the_slope_of_the_hessian(tmp_path: Path) -> None:
     assert np.abs(exact - difference).max() < 1e-4 * np.abs(exact).max()
 
 
+@pytest.mark.slow
 def test_dynamics_keeps_energy_and_its_lists(tmp_path: Path, atoms: Atoms) -> None:
     """Hot, so that pairs cross both cutoffs all the time: what is streamed is what a fresh full list gives."""
     potential = read_nep(write_nep(tmp_path / "nep.txt", species=SPECIES, cutoff=CUTOFF, l_max="1 0 0"))
