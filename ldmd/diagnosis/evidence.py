@@ -1,0 +1,76 @@
+"""What is known about each low-frequency linewidth: the input of a verdict, as measured numbers and nothing else.
+
+Every array holds one value for each diagnosed mode: the lowest vibrating ones, in ascending order of frequency. NaN says
+that something was not measured, or cannot be for these force constants; a verdict must not read it as innocence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ldmd.results import quantity
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Meters of the lowest modes at one temperature, with one statistics."""
+
+    temperature: float  # K
+    statistics: str
+    source: str
+    """Of the third-order force constants: "autodiff", "finite differences" or the name of a file."""
+    kernel: str
+    width: float  # rad/ps
+    modes: np.ndarray = quantity(("mode",), "1", "index of the mode among all 3N, ascending frequency")
+    frequencies: np.ndarray = quantity(("mode",), "rad/ps", "angular frequency")
+    gamma: np.ndarray = quantity(("mode",), "rad/ps", "linewidth with the force constants in use, HWHM")
+    participation_ratio: np.ndarray = quantity(("mode",), "1", "1 for a uniform mode, 1/N for a single atom")
+    effective_channels: np.ndarray = quantity(("mode",), "1", "effective number of scattering channels")
+    top_two_share: np.ndarray = quantity(("mode",), "1", "share of the two strongest channels")
+    width_sensitivity: np.ndarray = quantity(("mode",), "1", "d ln(linewidth) / d ln(width of the kernel)")
+    gamma_self_consistent: np.ndarray = quantity(
+        ("mode",), "rad/ps", "linewidth of lines that broaden each other, HWHM"
+    )
+    noise_floor: np.ndarray = quantity(
+        ("mode",), "rad/ps", "excess linewidth expected from independent errors of the elements of Phi3, HWHM"
+    )
+    truncation: np.ndarray = quantity(
+        ("mode",), "1", "relative error of the linewidth by the step of the finite differences in use"
+    )
+    gamma_exact: np.ndarray = quantity(
+        ("mode",), "rad/ps", "linewidth by automatic differentiation of the same potential, HWHM"
+    )
+    gamma_projected: np.ndarray = quantity(
+        ("mode",), "rad/ps", "linewidth after translation and permutation symmetry were restored, HWHM"
+    )
+    gamma_reference: np.ndarray = quantity(
+        ("mode",), "rad/ps", "linewidth under the reference model in the subspace of the same mode, HWHM"
+    )
+    steps: np.ndarray = quantity(
+        ("step",), "Angstrom", "rms displacement of the atoms in the scan along modes, ascending"
+    )
+    gamma_of_step: np.ndarray = quantity(
+        ("mode", "step"), "rad/ps", "linewidth from central differences of Hessians along the mode, HWHM"
+    )
+    slope: np.ndarray = quantity(
+        ("mode",), "1", "d ln|change of phi| / d ln(step): -2 round-off, -1 kink, 0 converged, 2 truncation"
+    )
+    kink_share: np.ndarray = quantity(
+        ("mode",), "1", "share of the squared bond stretch of the mode in pairs within reach of a kink"
+    )
+    residuals: tuple[tuple[str, float], ...] = ()
+    """Relative violations of the sum rules of the force constants in use, by name."""
+    sigma_force: float = math.nan
+    """Measured noise of one component of a force, eV/Angstrom."""
+    sigma_elements: float = math.nan
+    """Standard deviation of independent errors of the elements of Phi3 in use, eV/Angstrom^3."""
+    displacement: float = math.nan
+    """Step of the finite differences in use, Angstrom."""
+
+
+def unmeasured(count: int) -> np.ndarray:
+    """One NaN for each mode."""
+    return np.full(count, np.nan)
