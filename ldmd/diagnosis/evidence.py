@@ -1,7 +1,7 @@
 """What is known about each low-frequency linewidth: the input of a verdict, as measured numbers and nothing else.
 
-Every array holds one value for each diagnosed mode: the lowest vibrating ones, in ascending order of frequency. NaN says
-that something was not measured, or cannot be for these force constants; a verdict must not read it as innocence.
+Every array holds one value for each diagnosed mode: the lowest vibrating ones, in ascending order of frequency. NaN
+says that something was not measured, or cannot be for these force constants; it must not be read as innocence.
 """
 
 from __future__ import annotations
