@@ -58,8 +58,12 @@ def compare(
     tolerance_sigma: float,
     lattice_error: float = 0.0,
     checks: tuple[Check, ...] = (),
+    steps: tuple[LedgerEntry, ...] | None = None,
 ) -> Comparison:
     """Hold the classical lattice value against the dynamics; conductivities in W/(m K).
+
+    ``steps`` lead from ``lattice_quantum`` to ``lattice_classical``, where there is more between them than the
+    statistics: the two may differ in their wave vectors and in what they count as conduction as well.
 
     The lattice values are exact for their minimum, force constants and broadening. ``lattice_error`` is the spread of
     the classical value over the minima that the dynamics visits (0 where none was looked at); the quantum value gets
@@ -69,9 +73,12 @@ def compare(
     error = math.hypot(dynamics.standard_error, lattice_error)
     sigmas = difference / error
     agree = abs(sigmas) <= tolerance_sigma
-    ledger = (
+    between = (
         LedgerEntry("quantum statistics", lattice_classical - lattice_quantum, 0.0,
                     "lattice dynamics with classical instead of Bose-Einstein occupations, as the dynamics has them"),
+    )  # fmt: skip
+    ledger = (
+        *(between if steps is None else steps),
         LedgerEntry("rest, unexplained", -difference, error,
                     "everything else: orders beyond the third, broadening, sampling error of the dynamics"),
     )  # fmt: skip

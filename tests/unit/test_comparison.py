@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ldmd import numerics
-from ldmd.comparison import Comparison, compare
+from ldmd.comparison import Comparison, LedgerEntry, compare
 from ldmd.errors import InputError
 from ldmd.results import Check, Estimate
 
@@ -28,6 +28,14 @@ def test_the_ledger_sums_to_the_gap(classical: float, quantum: float, dynamics: 
     assert sum(entry.standard_error**2 for entry in found.ledger) == pytest.approx(error**2)
     assert found.difference.value == pytest.approx(classical - dynamics)
     assert found.difference.standard_error == error
+
+
+def test_a_ledger_of_several_steps_starts_and_ends_where_it_should() -> None:
+    steps = tuple(LedgerEntry(name, value, 0.0, name) for name, value in (("interband", 0.2), ("statistics", -0.5)))
+    dynamics = Estimate(1.0, 0.1, "W/(m K)")
+    found = compare(300.0, 1.1, 1.4, dynamics, (0.8, 1.2), 2.0, steps=steps)
+    assert [entry.name for entry in found.ledger] == ["interband", "statistics", "rest, unexplained"]
+    assert sum(entry.value for entry in found.ledger) == pytest.approx(1.0 - 1.4)
 
 
 def test_agreement_is_a_matter_of_standard_errors() -> None:
