@@ -1,0 +1,143 @@
+"""The figure of the diagnosis: linewidths against frequency, each low mode with its cause, above the noise floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from ldmd.report import style
+from ldmd.report.style import Figure, canvas, column, label_decades, to_svg
+from ldmd.report.text import brief, count, number, statistics_name
+from ldmd.units import THZ
+
+if TYPE_CHECKING:
+    from ldmd.diagnosis.evidence import Evidence
+
+SIGNAL_TO_NOISE = 3.0
+"""Linewidths below so many times the noise floor are in the hatched band."""
+MARKS = {
+    "physical": (style.INK, "o"),
+    "round-off or noise": (style.DYNAMICS, "v"),
+    "truncation": (style.PURPLE, "<"),
+    "cutoff kink": (style.ORANGE, "X"),
+    "broken sum rule": (style.DYNAMICS, "P"),
+    "soft localised mode": (style.CLASSICAL, "s"),
+    "accidental resonance": (style.SKY, "D"),
+    "model differs from reference": (style.QUANTUM, "^"),
+    "undecided": (style.GREY, "h"),
+}
+"""Colour and marker of every cause; no two share both, so that print without colour tells them apart."""
+
+
+def linewidth_causes(evidence: Evidence, causes: Sequence[str], others: tuple[np.ndarray, np.ndarray]) -> Figure:
+    """Low modes by cause; ``others`` are frequencies (rad/ps) and linewidths of all modes, shown faintly."""
+    description = (
+        "Linewidth, half width at half maximum, against frequency on logarithmic axes: low modes marked by the cause "
+        "of their width, the noise floor as a band, and the line gamma = omega."
+    )
+    nu = evidence.frequencies / THZ
+    with canvas(4.0) as (figure, (axes,)):
+        shown = (others[0] > 0.0) & (others[1] > 0.0)
+        axes.scatter(others[0][shown] / THZ, others[1][shown], s=4, lw=0, color=style.PALE, rasterized=True, zorder=0)
+        _scale(axes, np.concatenate([nu, others[0][shown] / THZ]), np.concatenate([evidence.gamma, others[1][shown]]))
+        handles = [*_lines(axes, nu), *_floor(axes, nu, evidence.noise_floor), *_alternatives(axes, nu, evidence)]
+        for cause in (name for name in MARKS if name in causes):
+            here = np.array([name == cause for name in causes])
+            color, marker = MARKS[cause]
+            axes.scatter(nu[here], evidence.gamma[here], s=30, color=color, marker=marker, lw=0.4, ec="white", zorder=4)
+            handles.append(Line2D([], [], ls="", marker=marker, ms=5.5, color=color, label=cause))
+        axes.set_xlabel("frequency ν = ω/2π (THz)")
+        axes.set_ylabel("linewidth γ, HWHM (rad/ps)")
+        figure.legend(handles=handles, loc="outside upper left", ncols=3, handletextpad=0.4, columnspacing=1.2)
+        svg = to_svg(figure, "diagnosis", description)
+    columns = (
+        column("mode", evidence.modes.astype(float)),
+        column("frequency [THz]", nu),
+        column("linewidth HWHM [rad/ps]", evidence.gamma),
+        column("noise floor [rad/ps]", evidence.noise_floor),
+        column("linewidth by automatic differentiation [rad/ps]", evidence.gamma_exact),
+        column("participation ratio [1]", evidence.participation_ratio),
+        column("effective channels [1]", evidence.effective_channels),
+        column("cause", list(causes)),
+    )
+    return Figure(
+        "diagnosis", "Why each low mode is as wide as it is", _caption(evidence, causes), description, svg, columns
+    )
+
+
+def _scale(axes: Axes, nu: np.ndarray, gamma: np.ndarray) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(0.8 * float(nu.min()), 1.25 * float(nu.max()))
+    positive = gamma[gamma > 0.0]
+    axes.set_ylim(0.4 * float(positive.min()), 2.5 * float(positive.max()))
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if 0.8 * nu.min() <= tick <= 1.25 * nu.max()]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    label_decades(axes)
+
+
+def _lines(axes: Axes, nu: np.ndarray) -> list[Line2D]:
+    """gamma = omega, and omega/pi, where a vibration dies within one period."""
+    ends = np.array(axes.get_xlim())
+    axes.plot(ends, ends * THZ, color=style.GREY, lw=1.0, ls="--", zorder=1)
+    axes.plot(ends, ends * THZ / np.pi, color=style.GREY, lw=0.8, ls=":", zorder=1)
+    axes.set_xlim(*ends)
+    return [
+        Line2D([], [], color=style.GREY, lw=1.0, ls="--", label="γ = ω"),
+        Line2D([], [], color=style.GREY, lw=0.8, ls=":", label="γ = ω/π (Ioffe–Regel)"),
+    ]
+
+
+def _floor(axes: Axes, nu: np.ndarray, floor: np.ndarray) -> list[Patch]:
+    """Below the noise floor nothing is known, and below three times it little; nothing is drawn where it is far off."""
+    bottom = axes.get_ylim()[0]
+    level = SIGNAL_TO_NOISE * floor
+    if not np.any(np.nan_to_num(level) > bottom):
+        return []
+    order = np.argsort(nu)
+    low, high = np.maximum(floor[order], bottom), np.maximum(level[order], bottom)
+    axes.fill_between(nu[order], bottom, low, color=style.DYNAMICS, alpha=0.28, lw=0, zorder=0)
+    axes.fill_between(
+        nu[order], low, high, facecolor="none", edgecolor=style.DYNAMICS, alpha=0.6, hatch="////", lw=0, zorder=0
+    )
+    return [
+        Patch(facecolor=style.DYNAMICS, alpha=0.28, label="noise floor"),
+        Patch(facecolor="none", edgecolor=style.DYNAMICS, alpha=0.6, hatch="////", lw=0, label="to three times it"),
+    ]
+
+
+def _alternatives(axes: Axes, nu: np.ndarray, evidence: Evidence) -> list[Line2D]:
+    """The same modes by automatic differentiation, and the span of finite differences over all steps of the scan."""
+    handles = []
+    exact, scanned = np.isfinite(evidence.gamma_exact), evidence.gamma_of_step
+    if scanned.size:
+        axes.vlines(nu, scanned.min(axis=1), scanned.max(axis=1), color=style.GREY, lw=0.9, zorder=2)
+        steps = f"{brief(float(evidence.steps.min()))} to {brief(float(evidence.steps.max()))} Å"
+        handles.append(Line2D([], [], color=style.GREY, marker="|", ls="", ms=8, label=f"finite steps, {steps}"))
+    if exact.any() and evidence.source != "autodiff":
+        axes.scatter(nu[exact], evidence.gamma_exact[exact], s=48, fc="none", ec=style.INK, lw=0.9, zorder=3)
+        handles.append(
+            Line2D([], [], ls="", marker="o", mfc="none", color=style.INK, label="automatic differentiation")
+        )
+    return handles
+
+
+def _caption(evidence: Evidence, causes: Sequence[str]) -> str:
+    named = [(name, list(causes).count(name)) for name in MARKS if name in causes]
+    parts = "; ".join(f"{count(amount, 'mode')}: {name}" for name, amount in named)
+    floor = np.nanmedian(evidence.noise_floor) if np.isfinite(evidence.noise_floor).any() else np.nan
+    noise = (
+        f" The median noise floor is {number(float(floor), 2)} rad/ps."
+        if np.isfinite(floor)
+        else " No noise was given."
+    )
+    return (
+        f"Linewidths (half width at half maximum) of the {count(len(causes), 'lowest mode')} at "
+        f"{brief(evidence.temperature)} K with {statistics_name(evidence.statistics)} statistics, force constants by "
+        f"{evidence.source}, among all modes (pale). {parts}.{noise}"
+    )
