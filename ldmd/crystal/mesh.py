@@ -1,0 +1,305 @@
+"""Heat transport of a crystal on a mesh of wave vectors q: relaxation times, pairs of bands, direct solution.
+
+With the linewidth gamma (HWHM, rad/ps) of every mode (q, m) and the strengths v_mn v_nm* of pairs of bands,
+
+kappa_ab = 1/(N V) sum_q sum_mn c_mn Re(v^a_mn v^b_mn*) tau_mn,
+tau_mn = (gamma_m + gamma_n) / [(gamma_m + gamma_n)^2 + (w_m - w_n)^2].
+
+The terms m = n are the relaxation-time approximation (RTA), all others the interband part. Kernels differ in c_mn:
+
+* ``qhgk``: hbar w_m w_n (n_m - n_n) / [T (w_n - w_m)] (Isaeva et al., Nat. Commun. 10, 3853 (2019), Eq. 9),
+* ``njc23``: the same times (w_m + w_n)^2 / (4 w_m w_n) (that paper's supplement, Eq. 19, first term),
+* ``wigner``: (C_m / w_m + C_n / w_n) w_m w_n / (w_m + w_n) (Simoncelli et al., Nat. Phys. 15, 809 (2019), whose
+  velocity operator is v_mn 2 sqrt(w_m w_n) / (w_m + w_n)).
+
+Classically C = k_B, and ``wigner`` is ``qhgk`` exactly. The split in RTA and interband part depends on the choice of
+eigenvectors where bands are degenerate; that which makes v diagonal among them is taken. Their sum does not depend.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from ldmd.errors import InputError
+from ldmd.lattice.statistics import Statistics, statistics_named
+from ldmd.results import Check, quantity
+from ldmd.units import CONDUCTIVITY, THZ
+
+Kernel = Literal["qhgk", "wigner", "njc23"]
+KERNELS: tuple[Kernel, ...] = ("qhgk", "wigner", "njc23")
+AT_REST = 1e-4 * THZ
+"""rad/ps: modes below carry no heat; they are the translations at Gamma, or imaginary."""
+DEGENERATE = 1e-4 * THZ
+"""rad/ps: bands closer than this share one linewidth."""
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+Grid = tuple[int, int, int] | tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
+"""Divisions n of the primitive reciprocal vectors, or a supercell matrix M (rows: supercell vectors in primitive
+ones) whose commensurate wave vectors, M q integer, are taken."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeshSettings:
+    """What to compute on which mesh."""
+
+    grid: Grid
+    temperatures: tuple[float, ...]
+    statistics: tuple[str, ...] = ("bose-einstein", "classical")
+    smearing: float | None = None
+    """Standard deviation of a Gaussian in place of the delta function of energy, rad/ps; without: tetrahedra
+    (phono3py), or widths from velocities (kALDo)."""
+    direct: bool = False
+    """Whether to solve the linearised Boltzmann equation as well."""
+    isotopes: bool = False
+    """Whether to scatter by isotopes of natural abundance."""
+    symmetry: bool = True
+    """Whether to use the symmetry of the crystal to leave out wave vectors."""
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning."""
+        for name in self.statistics:
+            statistics_named(name)
+        if not self.temperatures or min(self.temperatures) <= 0.0:
+            raise InputError("temperatures", self.temperatures, "give temperatures above 0 K")
+        if self.smearing is not None and self.smearing <= 0.0:
+            raise InputError("smearing", self.smearing, "give a width above 0 rad/ps, or none")
+        if abs(round(np.linalg.det(self.matrix))) < 1 or np.shape(self.grid) not in ((3,), (3, 3)):
+            raise InputError("mesh", self.grid, "give three positive integers, or a 3 x 3 matrix of integers")
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(3, 3) integers M: the wave vectors have M q integer."""
+        grid = np.asarray(self.grid, dtype=int)
+        return np.diag(grid) if grid.ndim == 1 else grid
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bands:
+    """Harmonic modes on a mesh, and how strongly pairs of bands of one wave vector carry heat."""
+
+    grid: np.ndarray = quantity(("vector", "vector_"), "1", "integer matrix M; wave vectors have M q integer")
+    q_points: np.ndarray = quantity(("q", "xyz"), "1", "wave vectors in primitive reciprocal vectors")
+    weights: np.ndarray = quantity(("q",), "1", "wave vectors of the mesh that each one stands for")
+    frequencies: np.ndarray = quantity(("q", "band"), "rad/ps", "angular frequency, negative where imaginary")
+    velocities: np.ndarray = quantity(("q", "band", "xyz"), "Angstrom/ps", "group velocity")
+    strengths: np.ndarray = quantity(
+        ("q", "band", "band_", "voigt"),
+        "Angstrom^2/ps^2",
+        "Re(v^a_mn v^b_mn*) for ab = xx, yy, zz, yz, xz, xy, the mean over the star of q",
+    )
+    volume: float
+    """Of the primitive cell, Angstrom^3."""
+
+    @property
+    def vibrating(self) -> np.ndarray:
+        """Mask (q, band) of modes that carry heat."""
+        return self.frequencies > AT_REST
+
+    @property
+    def imaginary(self) -> int:
+        """Number of imaginary modes of the whole mesh; those at Gamma below the noise are translations."""
+        return int(self.weights @ (self.frequencies < -AT_REST).sum(axis=1))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeshLinewidths:
+    """Linewidths of all modes of a mesh."""
+
+    temperatures: np.ndarray = quantity(("temperature",), "K", "temperatures")
+    statistics: tuple[str, ...]
+    gamma: np.ndarray = quantity(
+        ("temperature", "statistics", "q", "band"), "rad/ps", "three-phonon linewidth, HWHM; 0 where not computed"
+    )
+    isotopes: np.ndarray = quantity(("q", "band"), "rad/ps", "linewidth by isotopes, HWHM; 0 where not asked for")
+
+    @property
+    def total(self) -> np.ndarray:
+        """(temperature, statistics, q, band) rad/ps, Matthiessen's sum."""
+        return np.asarray(self.gamma + self.isotopes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DirectSolution:
+    """The linearised Boltzmann equation solved with the whole collision matrix; intraband."""
+
+    kappa: np.ndarray = quantity(("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "conductivity tensor")
+    per_mode: np.ndarray = quantity(
+        ("temperature", "statistics", "q", "band"), "W/(m K)", "contribution of the modes that a wave vector stands for"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MeshConductivity:
+    """Conductivity tensors of a crystal, and what the modes of each wave vector (with its star) contribute."""
+
+    engine: str
+    grid: np.ndarray = quantity(("vector", "vector_"), "1", "integer matrix M; wave vectors have M q integer")
+    q_points: np.ndarray = quantity(("q", "xyz"), "1", "wave vectors in primitive reciprocal vectors")
+    weights: np.ndarray = quantity(("q",), "1", "wave vectors of the mesh that each one stands for")
+    frequencies: np.ndarray = quantity(("q", "band"), "rad/ps", "angular frequency, negative where imaginary")
+    velocities: np.ndarray = quantity(("q", "band", "xyz"), "Angstrom/ps", "group velocity")
+    volume: float
+    smearing: float | None
+    temperatures: np.ndarray = quantity(("temperature",), "K", "temperatures")
+    statistics: tuple[str, ...]
+    gamma: np.ndarray = quantity(("temperature", "statistics", "q", "band"), "rad/ps", "three-phonon linewidth, HWHM")
+    isotopes: np.ndarray = quantity(("q", "band"), "rad/ps", "linewidth by isotopes, HWHM; 0 where not asked for")
+    heat_capacities: np.ndarray = quantity(("temperature", "statistics", "q", "band"), "eV/K", "of each mode")
+    relaxation_time: np.ndarray = quantity(
+        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "relaxation-time approximation, intraband"
+    )
+    kernels: tuple[str, ...]
+    interband: np.ndarray = quantity(
+        ("kernel", "temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "interband part of each kernel"
+    )
+    per_mode: np.ndarray = quantity(
+        ("temperature", "statistics", "q", "band"), "W/(m K)", "intraband contributions, trace/3"
+    )
+    per_mode_interband: np.ndarray = quantity(
+        ("temperature", "statistics", "q", "band"), "W/(m K)", "interband contributions of the first kernel, trace/3"
+    )
+    direct: DirectSolution | None = None
+    checks: tuple[Check, ...] = ()
+
+    def tensor(self, part: str = "total", kernel: Kernel = "qhgk") -> np.ndarray:
+        """(temperature, statistics, 3, 3) W/(m K) of a part.
+
+        ``relaxation time``, ``interband``, ``total`` (their sum: QHGK with the kernel of that name), ``direct``, or
+        ``direct total`` (direct and interband).
+
+        Raises
+        ------
+        InputError
+            For a part that was not computed.
+        """
+        interband = self.interband[self.kernels.index(kernel)]
+        parts = {
+            "relaxation time": self.relaxation_time,
+            "interband": interband,
+            "total": self.relaxation_time + interband,
+        }
+        if self.direct is not None:
+            parts |= {"direct": self.direct.kappa, "direct total": self.direct.kappa + interband}
+        if part not in parts:
+            raise InputError("conductivity", part, f"choose from {', '.join(parts)}")
+        return np.asarray(parts[part])
+
+    def isotropic(self, temperature: float, statistics: str, part: str = "total", kernel: Kernel = "qhgk") -> float:
+        """Trace/3 at one of the temperatures, W/(m K)."""
+        row = int(np.flatnonzero(self.temperatures == temperature)[0])
+        tensor = self.tensor(part, kernel)[row, self.statistics.index(statistics)]
+        return float(np.trace(tensor) / 3.0)
+
+    @property
+    def modes(self) -> int:
+        """Of the whole mesh."""
+        return int(self.weights.sum()) * self.frequencies.shape[1]
+
+
+def transport(
+    bands: Bands,
+    widths: MeshLinewidths,
+    engine: str,
+    smearing: float | None = None,
+    direct: DirectSolution | None = None,
+    checks: Sequence[Check] = (),
+) -> MeshConductivity:
+    """Conductivities at all temperatures and statistics of the linewidths; isotopes scatter too."""
+    shape = widths.gamma.shape
+    tensors = np.empty((1 + len(KERNELS), *shape[:2], 3, 3))
+    own, pairs, capacities = (np.empty(shape) for _ in range(3))
+    total = widths.total
+    for t, temperature in enumerate(widths.temperatures):
+        for s, name in enumerate(widths.statistics):
+            statistics = statistics_named(name)
+            safe = np.where(bands.vibrating, bands.frequencies, 1.0)
+            capacities[t, s] = bands.vibrating * statistics.heat_capacity(safe, safe, float(temperature))
+            for k, kernel in enumerate(KERNELS):
+                intraband, interband = band_pairs(bands, total[t, s], statistics, float(temperature), kernel)
+                tensors[0, t, s], tensors[1 + k, t, s] = (_tensor(part.sum(axis=(0, 1))) for part in (intraband, interband))
+                if k == 0:
+                    own[t, s], pairs[t, s] = (part[..., :3].mean(axis=-1) for part in (intraband, interband))
+    return MeshConductivity(
+        engine=engine,
+        grid=bands.grid,
+        q_points=bands.q_points,
+        weights=bands.weights,
+        frequencies=bands.frequencies,
+        velocities=bands.velocities,
+        volume=bands.volume,
+        smearing=smearing,
+        temperatures=widths.temperatures,
+        statistics=widths.statistics,
+        gamma=widths.gamma,
+        isotopes=widths.isotopes,
+        heat_capacities=capacities,
+        relaxation_time=tensors[0],
+        kernels=KERNELS,
+        interband=tensors[1:],
+        per_mode=own,
+        per_mode_interband=pairs,
+        direct=direct,
+        checks=tuple(checks),
+    )
+
+
+def band_pairs(
+    bands: Bands, gamma: np.ndarray, statistics: Statistics, temperature: float, kernel: Kernel = "qhgk"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Intraband and interband contributions (q, band, voigt), W/(m K), for linewidths (q, band), HWHM in rad/ps.
+
+    Each is that of all wave vectors that q stands for; the interband part of a pair goes to both of its bands.
+    """
+    shape = (*bands.frequencies.shape, len(VOIGT))
+    intraband, interband = np.empty(shape), np.empty(shape)
+    scale = CONDUCTIVITY / (bands.volume * bands.weights.sum()) * bands.weights
+    for q, frequencies in enumerate(bands.frequencies):
+        weight = scale[q] * _pair_weights(frequencies, gamma[q], statistics, temperature, kernel)
+        every = weight[:, :, None] * bands.strengths[q]
+        diagonal = np.einsum("mmv->mv", every)
+        intraband[q], interband[q] = diagonal, every.sum(axis=1) - diagonal
+    return intraband, interband
+
+
+def shared_by_degenerate(frequencies: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values (..., q, band) with those of degenerate bands replaced by their mean.
+
+    A linewidth of one of several degenerate modes depends on how their eigenvectors were chosen, the mean does not.
+    """
+    result = np.array(values, dtype=float)
+    for q, row in enumerate(frequencies):
+        order = np.argsort(row)
+        for group in np.split(order, np.flatnonzero(np.diff(row[order]) > DEGENERATE) + 1):
+            result[..., q, group] = values[..., q, group].mean(axis=-1, keepdims=True)
+    return result
+
+
+def _pair_weights(
+    frequencies: np.ndarray, gamma: np.ndarray, statistics: Statistics, temperature: float, kernel: Kernel
+) -> np.ndarray:
+    """c_mn tau_mn (band, band) in eV ps/K; zero where a mode carries no heat or has no linewidth."""
+    vibrating = (frequencies > AT_REST) & (gamma > 0.0)
+    safe = np.where(vibrating, frequencies, 1.0)
+    first, second = safe[:, None], safe[None, :]
+    capacity = statistics.heat_capacity(first, second, temperature)
+    if kernel == "njc23":
+        capacity = capacity * (first + second) ** 2 / (4.0 * first * second)
+    if kernel == "wigner":
+        own = statistics.heat_capacity(safe, safe, temperature) / safe
+        capacity = (own[:, None] + own[None, :]) * first * second / (first + second)
+    width = gamma[:, None] + gamma[None, :]
+    both = vibrating[:, None] & vibrating[None, :]
+    lorentzian = np.divide(width, width**2 + (first - second) ** 2, out=np.zeros_like(width), where=both)
+    return np.asarray(capacity * lorentzian)
+
+
+def _tensor(components: np.ndarray) -> np.ndarray:
+    """Six components in the order of ``VOIGT`` as a symmetric (3, 3) tensor."""
+    tensor = np.empty((3, 3))
+    for value, (a, b) in zip(components, VOIGT, strict=True):
+        tensor[a, b] = tensor[b, a] = value
+    return tensor

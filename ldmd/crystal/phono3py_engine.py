@@ -1,0 +1,266 @@
+"""Heat transport of a crystal by phono3py: its linewidths, velocities and collision matrix; both statistics.
+
+phono3py knows Bose-Einstein occupations only. They become classical at a temperature T_b far above all hbar w / k_B,
+up to (hbar w / k_B T_b)^2, which is 3e-8 for silicon at the 1e6 K taken here. The classical linewidth is linear in
+temperature, so that gamma(T) = gamma(T_b) T / T_b, and with it the classical collision matrix: the direct solution is
+kappa(T) = kappa(T_b) T_b / T. Isotopes scatter alike at all temperatures, so their share of the matrix at T_b has to
+be T_b / T times as large: the direct solution with isotopes is one run for each temperature, of atoms whose masses
+vary that much more. The interband part is no homogeneous function of gamma, so no such law holds for it (for PBEsol
+silicon at 300 K scaling would give three times too much): all but the direct solution is computed by ``mesh``, from
+linewidths and velocities.
+
+Nothing is written to files. What depends on the choice of eigenvectors of degenerate modes is averaged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ldmd.crystal.force_constants import CrystalForceConstants, dense_bytes, from_phonopy, phono3py_of
+from ldmd.crystal.mesh import (
+    Bands,
+    DirectSolution,
+    MeshConductivity,
+    MeshLinewidths,
+    MeshSettings,
+    shared_by_degenerate,
+    transport,
+)
+from ldmd.errors import InputError
+from ldmd.force_constants.exchange.constants import ForceConstants, second_blocks, third_blocks
+from ldmd.force_constants.exchange.files import peer, require_file
+from ldmd.force_constants.exchange.supercell import matched
+from ldmd.results import Check
+from ldmd.units import THZ
+
+logger = logging.getLogger(__name__)
+
+HOT = 1e6
+"""K, T_b above."""
+MEMORY = 8e9
+"""Bytes that dense arrays may take."""
+COPIES = 3.0
+"""Of the third order at the same time: ours, phono3py's, and the one it transforms."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Electrostatics:
+    """What the non-analytical correction of an insulator needs."""
+
+    born: np.ndarray
+    """(P, 3, 3) Born effective charges of the atoms of the primitive cell, e."""
+    dielectric: np.ndarray
+    """(3, 3) electronic dielectric tensor."""
+
+
+def read_born(path: Path, constants: CrystalForceConstants) -> Electrostatics:
+    """A BORN file of phonopy, whose symmetrically independent atoms are those of the primitive cell.
+
+    Raises
+    ------
+    InputError
+        Where there is no such file, or it does not fit.
+    """
+    program = phono3py_of(constants.primitive, constants.third.supercell)
+    try:
+        found = peer("phonopy.file_IO", "phonopy").parse_BORN(program.primitive, filename=str(require_file(path)))
+    except (ValueError, IndexError, RuntimeError) as error:
+        raise InputError("BORN", path, f"does not fit the primitive cell ({error})") from error
+    if found is None:
+        raise InputError("BORN", path, "does not fit the primitive cell")
+    return Electrostatics(np.asarray(found["born"]), np.asarray(found["dielectric"]))
+
+
+def conductivity(
+    constants: CrystalForceConstants,
+    settings: MeshSettings,
+    electrostatics: Electrostatics | None = None,
+    memory: float = MEMORY,
+) -> MeshConductivity:
+    """Relaxation times, interband parts and, where asked for, the direct solution on one mesh.
+
+    ``memory`` (bytes) bounds the dense third order and the collision matrix.
+
+    Raises
+    ------
+    InputError
+        Where phono3py is not installed, it would not fit into memory, or the mesh breaks the crystal's symmetry.
+    """
+    bands, widths = scattering(constants, settings, electrostatics, memory)
+    direct = direct_solution(constants, settings, electrostatics, memory) if settings.direct else None
+    checks = (*constants.checks, _stable(bands))
+    return transport(bands, widths, f"phono3py {version('phono3py')}", settings.smearing, direct, checks)
+
+
+def scattering(
+    constants: CrystalForceConstants,
+    settings: MeshSettings,
+    electrostatics: Electrostatics | None = None,
+    memory: float = MEMORY,
+) -> tuple[Bands, MeshLinewidths]:
+    """Harmonic modes and velocities of the mesh, and all linewidths."""
+    program = _prepared(constants, settings, electrostatics, memory)
+    temperatures = [*settings.temperatures, HOT]
+    program.run_thermal_conductivity(
+        temperatures=temperatures, transport_type="IBDB19", is_isotope=settings.isotopes, log_level=0
+    )
+    found = program.thermal_conductivity
+    frequencies = THZ * np.asarray(found.frequencies)
+    gamma = THZ * np.asarray(found.gamma)[0]
+    isotopes = THZ * np.asarray(found.gamma_isotope)[0] if settings.isotopes else np.zeros_like(frequencies)
+    weights = np.asarray(found.grid_weights)
+    # The sum over the star of q, of which phono3py has no public copy.
+    strengths = np.asarray(found._vm_by_vm).real / weights[:, None, None, None]
+    bands = Bands(
+        grid=settings.matrix,
+        q_points=np.asarray(found.qpoints),
+        weights=weights,
+        frequencies=frequencies,
+        velocities=np.asarray(found.group_velocities),
+        strengths=strengths,
+        volume=float(constants.primitive.cell.volume),
+    )
+    return bands, MeshLinewidths(
+        temperatures=np.asarray(settings.temperatures, dtype=float),
+        statistics=settings.statistics,
+        gamma=shared_by_degenerate(frequencies, _by_statistics(gamma, settings)),
+        isotopes=shared_by_degenerate(frequencies, isotopes),
+    )
+
+
+def direct_solution(
+    constants: CrystalForceConstants,
+    settings: MeshSettings,
+    electrostatics: Electrostatics | None = None,
+    memory: float = MEMORY,
+) -> DirectSolution:
+    """The linearised Boltzmann equation, solved by phono3py for all temperatures and statistics."""
+    program = _prepared(constants, settings, electrostatics, memory)
+    quantum, classical = ("bose-einstein" in settings.statistics), ("classical" in settings.statistics)
+    real = list(settings.temperatures) if quantum else []
+    tensors: dict[tuple[float, str], tuple[np.ndarray, np.ndarray]] = {}
+    variances = _mass_variances(program) if settings.isotopes else None
+    for temperature, found in _boltzmann(program, real, variances, memory):
+        tensors[temperature, "bose-einstein"] = found
+    if classical and variances is None:
+        ((_, (kappa, modes)),) = _boltzmann(program, [HOT], None, memory)
+        for temperature in settings.temperatures:
+            tensors[temperature, "classical"] = kappa * HOT / temperature, modes * HOT / temperature
+    elif classical and variances is not None:
+        for temperature in settings.temperatures:
+            ((_, (kappa, modes)),) = _boltzmann(program, [HOT], variances * HOT / temperature, memory)
+            tensors[temperature, "classical"] = kappa * HOT / temperature, modes * HOT / temperature
+    pairs = [[tensors[temperature, name] for name in settings.statistics] for temperature in settings.temperatures]
+    return DirectSolution(
+        kappa=np.array([[kappa for kappa, _ in row] for row in pairs]),
+        per_mode=np.array([[modes for _, modes in row] for row in pairs]),
+    )
+
+
+def _boltzmann(
+    program: Any, temperatures: list[float], variances: np.ndarray | None, memory: float
+) -> list[tuple[float, tuple[np.ndarray, np.ndarray]]]:
+    """Tensor (3, 3) and contributions (q, band), trace/3, at each temperature; isotopes where masses vary."""
+    if not temperatures:
+        return []
+    _require_collisions(program, len(temperatures), memory)
+    program.run_thermal_conductivity(
+        is_LBTE=True,
+        temperatures=temperatures,
+        is_isotope=variances is not None,
+        mass_variances=variances,
+        log_level=0,
+    )
+    found = program.thermal_conductivity
+    kappa, modes = np.asarray(found.kappa)[0], np.asarray(found.mode_kappa)[0]
+    modes = modes[..., :3].mean(axis=-1) / found.grid_weights.sum()
+    tensors = kappa[:, [[0, 5, 4], [5, 1, 3], [4, 3, 2]]]
+    return [(temperature, (tensors[t], modes[t])) for t, temperature in enumerate(temperatures)]
+
+
+def _prepared(
+    constants: CrystalForceConstants, settings: MeshSettings, electrostatics: Electrostatics | None, memory: float
+) -> Any:
+    """A ``Phono3py`` object with force constants, mesh and interaction."""
+    needed = COPIES * dense_bytes(constants)
+    if needed > memory:
+        count = len(constants.third.supercell.atoms)
+        fix = f"phono3py's dense third order would need {1e-9 * needed:.1f} GB; take a smaller supercell or more memory"
+        raise InputError("supercell", f"{count} atoms", fix)
+    third, second = constants.third, constants.second
+    same = second.supercell is third.supercell
+    program = phono3py_of(constants.primitive, third.supercell, None if same else second.supercell, settings.symmetry)
+    if electrostatics is not None:
+        program.nac_params = _nac(program, electrostatics)
+    program.fc2 = second_blocks(
+        _in_order(second, program.phonon_primitive, program.phonon_supercell), full=not settings.symmetry
+    )
+    found = _in_order(third, program.primitive, program.supercell)
+    program.fc3 = third_blocks(found, full=not settings.symmetry)
+    program.fc3_nonzero_indices = np.any(program.fc3 != 0.0, axis=(3, 4, 5)).astype(np.byte)
+    if settings.smearing is not None:
+        program.sigmas = [settings.smearing / THZ]
+    try:
+        program.mesh_numbers = settings.grid if np.ndim(settings.grid) == 1 else _grid(settings.matrix)
+    except RuntimeError as error:
+        fix = "does not have the symmetry of the crystal; choose another, or switch symmetry off"
+        raise InputError("mesh", settings.grid, fix) from error
+    program.init_phph_interaction(average_degenerate_weights=True, exclude_gamma_acoustic=False)
+    return program
+
+
+def _grid(matrix: np.ndarray) -> list[list[int]]:
+    """phono3py's name for the wave vectors with M q integer."""
+    return [[int(value) for value in row] for row in matrix.T]
+
+
+def _in_order(constants: ForceConstants, primitive: Any, supercell: Any) -> ForceConstants:
+    """The same force constants in the order of phono3py's atoms."""
+    target = matched(constants.supercell.primitive, from_phonopy(supercell))
+    if not np.array_equal(target.home, primitive.p2s_map):
+        raise InputError("supercell", "atoms in an order that phono3py did not keep", "sort them by their sites")
+    return constants.in_order_of(target)
+
+
+def _nac(program: Any, electrostatics: Electrostatics) -> dict[str, Any]:
+    """In phono3py's words; e^2 / (4 pi epsilon_0) in eV Angstrom is its factor."""
+    units = peer("phonopy.physical_units", "phonopy").get_physical_units()
+    count = len(program.primitive)
+    born = np.asarray(electrostatics.born, dtype=float)
+    if born.shape != (count, 3, 3) or np.shape(electrostatics.dielectric) != (3, 3):
+        raise InputError("Born charges", born.shape, f"give ({count}, 3, 3), and (3, 3) for the dielectric tensor")
+    dielectric = np.asarray(electrostatics.dielectric, dtype=float)
+    return {"born": born, "dielectric": dielectric, "factor": units.Hartree * units.Bohr}
+
+
+def _by_statistics(gamma: np.ndarray, settings: MeshSettings) -> np.ndarray:
+    """(temperature, statistics, q, band) from phono3py's at the temperatures and at ``HOT``."""
+    classical = gamma[-1] * (np.asarray(settings.temperatures) / HOT)[:, None, None]
+    return np.stack([gamma[:-1] if name == "bose-einstein" else classical for name in settings.statistics], axis=1)
+
+
+def _mass_variances(program: Any) -> np.ndarray:
+    """(P,) of natural abundance, relative to the mean masses squared."""
+    return np.asarray(peer("phono3py.other.isotope", "phono3py").get_mass_variances(program.primitive))
+
+
+def _require_collisions(program: Any, temperatures: int, memory: float) -> None:
+    """Refuse collision matrices that do not fit: (3 q band)^2 of the irreducible wave vectors, and a copy."""
+    grid = peer("phonopy.phonon.grid", "phonopy")
+    count = len(grid.get_ir_grid_points(program.grid)[0])
+    size = 3 * count * 3 * len(program.primitive)
+    needed = 8.0 * (temperatures + 1) * size**2
+    if needed > memory:
+        fix = f"the direct solution would need {1e-9 * needed:.1f} GB; take a coarser mesh, or relaxation times only"
+        raise InputError("mesh", f"{count} irreducible wave vectors", fix)
+
+
+def _stable(bands: Bands) -> Check:
+    advice = "imaginary modes carry no heat here: relax the crystal, or take force constants of a finite temperature"
+    return Check("imaginary modes on the mesh", float(bands.imaginary), "<=", 0.0, "1", advice)
