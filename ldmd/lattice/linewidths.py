@@ -10,6 +10,8 @@ decays into m and n, m absorbs n, n absorbs m (``ldmd.lattice.visit``).
 
 Temperatures enter through occupations only: small matrix products of P with a table of all of them. The same visit
 counts the scattering channels of each mode (``ldmd.lattice.channels``).
+
+A triplet is visited at its lowest mode, so that the linewidths of the few lowest modes need the first blocks only.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ldmd.checkpoint import Checkpoint
+from ldmd.errors import InputError
 from ldmd.force_constants.third import ThirdOrder
 from ldmd.lattice.broadening import Broadening
 from ldmd.lattice.channels import Channels, channels, count_channels, merge_channels, no_channels
@@ -40,9 +43,29 @@ PREFACTOR = 2.0 * np.pi * HBAR / 16.0 * FORCE_TO_ACCELERATION**3
 """Of the sums over pairs m <= n: the 2 is that of the three contributions of a visit."""
 
 
+class Elements(Protocol):
+    """Matrix elements phi_mnl with 1/(w_m w_n w_l) in their squares: see ``ldmd.lattice.matrix_elements``."""
+
+    @property
+    def bytes_per_mode(self) -> int:
+        """Memory that ``halves`` takes for each mode m of a block."""
+        ...
+
+    def halves(self, modes: range, partners: range) -> Iterator[tuple[slice, np.ndarray]]:
+        """Panels of modes n and what ``phi`` makes matrix elements of, for a block of modes m."""
+        ...
+
+    def phi(self, half: np.ndarray, window: slice) -> np.ndarray:
+        """phi_mnl (m, n, window)."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Linewidths:
-    """Linewidths (HWHM) of all modes, at every temperature and for every statistics asked for."""
+    """Linewidths (HWHM) of all modes, at every temperature and for every statistics asked for.
+
+    NaN, as their channels, for vibrating modes that were not asked for.
+    """
 
     temperatures: np.ndarray = quantity(("temperature",), "K", "temperatures")
     statistics: tuple[str, ...]
@@ -68,42 +91,104 @@ def linewidths(
     precision: Precision = "float64",
     engine: Engine = "auto",
     checkpoint: Checkpoint | None = None,
+    lowest: int | None = None,
 ) -> Linewidths:
     """Linewidths of every vibrating mode; imaginary modes and rigid translations scatter nobody and get zero.
+
+    With ``lowest`` only so many of the vibrating modes get theirs, to the last bit as without, and the others NaN.
+    Of K modes among 3N this takes about the part 2K/3N of the work (K rounded up to a whole block).
 
     ``progress`` is called with pairs of modes done and in all. ``memory`` (bytes) bounds what is held beyond a few
     matrices of the modes. With ``precision`` "float32" matrix elements are computed in single precision, and what
     that costs in accuracy is measured on a sample of the triplets; sums are always in double precision. The products
     run through NumPy or, where JAX has an accelerator or ``engine`` says so, through JAX. The result depends neither
     on the number of threads nor on interruptions that a ``checkpoint`` outlives.
+
+    Raises
+    ------
+    InputError
+        For a ``lowest`` below 1.
     """
+    if lowest is not None and lowest < 1:
+        raise InputError("lowest", lowest, "ask for the linewidth of one mode at least")
     table = table_of(modes, temperatures, statistics, broadening)
     elements = MatrixElements(third, table.displacements, precision)
     visit = _visitor(elements, table, engine)
-    threads = min(threads or os.cpu_count() or 1, max(1, int(memory // (MODES_PER_BLOCK * elements.bytes_per_mode))))
-    tasks = blocks(table.lowest, elements.bytes_per_mode, memory)
-    costs = [sum(len(table.partners(m)) for m in task) for task in tasks]
-    sums = sum_over_blocks(
-        visit,
-        tasks,
-        costs,
-        merge=_merge,
-        threads=threads,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
+    tasks = _tasks(elements, table, memory, lowest)
+    sums = _sums(visit, elements, table, tasks, progress, threads, memory, checkpoint)
+    wanted = _wanted(modes, lowest)
     gamma = np.zeros((len(modes.frequencies), len(temperatures) * len(statistics)))
     gamma[modes.vibrating] = PREFACTOR * sums["gamma"][:, :-1]
+    gamma[modes.vibrating & ~wanted] = np.nan
     return Linewidths(
         temperatures=np.asarray(temperatures, dtype=float),
         statistics=tuple(statistics),
         gamma=np.ascontiguousarray(gamma.T).reshape(len(temperatures), len(statistics), -1),
         kernel=broadening.name,
         width=broadening.width,
-        channels=channels(sums, sums["gamma"][:, -1], modes.vibrating),
+        channels=channels(sums, np.where(wanted[modes.vibrating], sums["gamma"][:, -1], np.nan), modes.vibrating),
         precision=precision,
         precision_error=0.0 if precision == "float64" else _precision_error(third, visit, table, tasks),
     )
+
+
+def excess_linewidths(
+    elements: Elements,
+    table: Table,
+    *,
+    lowest: int | None = None,
+    threads: int | None = None,
+    memory: float = MEMORY,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Linewidths (HWHM, rad/ps) of the vibrating modes with other matrix elements: (mode, column of the table).
+
+    NaN above the ``lowest``. For errors of matrix elements: what they add to a linewidth on average is the linewidth
+    with their variance in place of phi^2.
+    """
+    tasks = _tasks(elements, table, memory, lowest)
+    sums = _sums(functools.partial(_visit, elements, table), elements, table, tasks, progress, threads, memory, None)
+    gamma = PREFACTOR * sums["gamma"]
+    if lowest is not None:
+        gamma[lowest:] = np.nan
+    return np.asarray(gamma)
+
+
+def _tasks(elements: Elements, table: Table, memory: float, lowest: int | None) -> list[range]:
+    """Blocks of modes m whose triplets reach any of the ``lowest`` modes.
+
+    Those above them do so only where the kernel is wide: with l among the lowest and m <= n, w_l >= 2 w_m - reach.
+    """
+    tasks = blocks(table.lowest, elements.bytes_per_mode, memory)
+    if lowest is None:
+        return tasks
+    limit = 0.5 * (table.frequencies[:lowest][-1] + table.broadening.reach)
+    needed = max(lowest, int(np.searchsorted(table.frequencies, limit, side="right")))
+    return [task for task in tasks if task.start < needed]
+
+
+def _sums(
+    visit: Callable[[range], Sums],
+    elements: Elements,
+    table: Table,
+    tasks: list[range],
+    progress: Callable[[int, int], None] | None,
+    threads: int | None,
+    memory: float,
+    checkpoint: Checkpoint | None,
+) -> Sums:
+    """Of all blocks."""
+    costs = [sum(len(table.partners(m)) for m in task) for task in tasks]
+    threads = min(threads or os.cpu_count() or 1, max(1, int(memory // (MODES_PER_BLOCK * elements.bytes_per_mode))))
+    return sum_over_blocks(visit, tasks, costs, merge=_merge, threads=threads, progress=progress, checkpoint=checkpoint)
+
+
+def _wanted(modes: Modes, lowest: int | None) -> np.ndarray:
+    """Mask (3N,) of the ``lowest`` vibrating modes, or of all."""
+    wanted = modes.vibrating.copy()
+    if lowest is not None:
+        wanted[np.flatnonzero(wanted)[lowest:]] = False
+    return wanted
 
 
 def pair_count(modes: Modes, broadening: Broadening) -> int:
@@ -152,7 +237,7 @@ def has_accelerator() -> bool:
     return bool(jax.default_backend() != "cpu")
 
 
-def _visit(elements: MatrixElements, table: Table, modes: range) -> Sums:
+def _visit(elements: Elements, table: Table, modes: range) -> Sums:
     """Sums of all triplets whose lowest mode is among ``modes``."""
     sums = {"gamma": np.zeros_like(table.occupations), **no_channels(len(table.frequencies))}
     partners = table.partners(modes.start) if modes else range(0)
@@ -161,7 +246,7 @@ def _visit(elements: MatrixElements, table: Table, modes: range) -> Sums:
     return sums
 
 
-def _pairs(m: slice, n: slice, half: np.ndarray, elements: MatrixElements, table: Table, sums: Sums) -> None:
+def _pairs(m: slice, n: slice, half: np.ndarray, elements: Elements, table: Table, sums: Sums) -> None:
     """Add all triplets of modes m with modes n >= m of a panel; ``half`` (3N, m, n) is Phi3 . u_m . u_n."""
     window = table.window(m, n)
     if window.start == window.stop:
