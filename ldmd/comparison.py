@@ -32,7 +32,7 @@ class Comparison:
     """Do the two methods agree at the temperature of the dynamics, on the same cell?
 
     ``difference`` is lattice (classical QHGK) minus dynamics; ``sigmas`` the same in standard errors.
-    The ledger starts at ``lattice_quantum`` and its entries sum to ``dynamics - lattice_quantum``.
+    The ledger starts at ``start`` and its entries sum to ``dynamics - start``.
     """
 
     temperature: float
@@ -47,6 +47,9 @@ class Comparison:
     sentence: str
     ledger: tuple[LedgerEntry, ...]
     checks: tuple[Check, ...]
+    start: Estimate
+    """Where the ledger starts: ``lattice_quantum``, or what that is made from."""
+    start_name: str = "lattice, Bose–Einstein"
 
 
 def compare(
@@ -59,11 +62,12 @@ def compare(
     lattice_error: float = 0.0,
     checks: tuple[Check, ...] = (),
     steps: tuple[LedgerEntry, ...] | None = None,
+    start: tuple[str, float] | None = None,
 ) -> Comparison:
     """Hold the classical lattice value against the dynamics; conductivities in W/(m K).
 
-    ``steps`` lead from ``lattice_quantum`` to ``lattice_classical``, where there is more between them than the
-    statistics: the two may differ in their wave vectors and in what they count as conduction as well.
+    ``steps`` lead from ``start`` (its name and value; ``lattice_quantum`` if not given) to ``lattice_classical``,
+    where there is more between them than the statistics: wave vectors, and what counts as conduction.
 
     The lattice values are exact for their minimum, force constants and broadening. ``lattice_error`` is the spread of
     the classical value over the minima that the dynamics visits (0 where none was looked at); the quantum value gets
@@ -82,10 +86,14 @@ def compare(
         LedgerEntry("rest, unexplained", -difference, error,
                     "everything else: orders beyond the third, broadening, sampling error of the dynamics"),
     )  # fmt: skip
+    relative = lattice_error / lattice_classical
+    quantum = Estimate(lattice_quantum, relative * lattice_quantum, "W/(m K)")
+    first = quantum if start is None else Estimate(start[1], relative * start[1], "W/(m K)")
+    named = {} if start is None else {"start_name": start[0]}
     return Comparison(
         temperature=temperature,
         lattice_classical=Estimate(lattice_classical, lattice_error, "W/(m K)"),
-        lattice_quantum=Estimate(lattice_quantum, lattice_error * lattice_quantum / lattice_classical, "W/(m K)"),
+        lattice_quantum=quantum,
         dynamics=dynamics,
         dynamics_interval_95=dynamics_interval_95,
         difference=Estimate(difference, error, "W/(m K)"),
@@ -95,6 +103,8 @@ def compare(
         sentence=_sentence(temperature, lattice_classical, dynamics, dynamics_interval_95, sigmas, agree),
         ledger=ledger,
         checks=checks,
+        start=first,
+        **named,
     )
 
 

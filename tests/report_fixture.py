@@ -210,6 +210,7 @@ def comparison(lattice: Conductivity, dynamics: GreenKuboResult) -> Comparison:
             LedgerEntry("not explained", -gap, error, "Fourth order and beyond, and the error of the dynamics."),
         ),
         checks=(Check("difference", abs(sigmas), "<=", 2.0, "standard errors", "Read the ledger."),),
+        start=Estimate(quantum, 0.0, "W/(m K)"),
     )
 
 

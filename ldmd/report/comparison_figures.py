@@ -82,7 +82,7 @@ def _lattice_point(axes: Axes, value: float, error: float, color: str, marker: s
 
 def complete_ledger(comparison: Comparison) -> tuple[LedgerEntry, ...]:
     """The ledger's entries, and one more if they do not sum to the gap between the two ends."""
-    gap = comparison.dynamics.value - comparison.lattice_quantum.value
+    gap = comparison.dynamics.value - comparison.start.value
     missing = gap - sum(entry.value for entry in comparison.ledger)
     if abs(missing) <= LEDGER_ROUNDING * max(abs(comparison.dynamics.value), 1e-30):
         return comparison.ledger
@@ -95,11 +95,11 @@ def complete_ledger(comparison: Comparison) -> tuple[LedgerEntry, ...]:
 
 
 def waterfall(comparison: Comparison) -> Figure:
-    """The ledger from the lattice value with quantum statistics to the value of the dynamics."""
+    """The ledger from the lattice value that it starts at to the value of the dynamics."""
     entries = complete_ledger(comparison)
-    start, end = comparison.lattice_quantum, comparison.dynamics
+    start, end = comparison.start, comparison.dynamics
     levels = start.value + np.concatenate([[0.0], np.cumsum([entry.value for entry in entries])])
-    description = "Waterfall from the lattice value with Bose-Einstein statistics to the molecular-dynamics value."
+    description = f"Waterfall from {comparison.start_name} to the molecular-dynamics value."
     with canvas(3.1) as (figure, (axes,)):
         names, ticks = _draw_waterfall(axes, comparison, entries, levels)
         axes.set_xticks(ticks, [textwrap.fill(name, 15) for name in names])
@@ -116,7 +116,7 @@ def waterfall(comparison: Comparison) -> Figure:
         "errors."
     )
     columns = (
-        column("entry", ("lattice, Bose-Einstein", *(entry.name for entry in entries), "molecular dynamics")),
+        column("entry", (comparison.start_name, *(entry.name for entry in entries), "molecular dynamics")),
         column(f"value [{UNIT}]", (start.value, *(entry.value for entry in entries), end.value)),
         column(
             f"standard error [{UNIT}]",
@@ -131,22 +131,27 @@ def _draw_waterfall(
     axes: Axes, comparison: Comparison, entries: tuple[LedgerEntry, ...], levels: np.ndarray
 ) -> tuple[list[str], list[float]]:
     """Draw the bars from left to right; returns their names and places."""
-    classical = comparison.lattice_classical
+    stops = (
+        ("lattice, Bose–Einstein", comparison.lattice_quantum, style.QUANTUM),
+        ("lattice, classical", comparison.lattice_classical, style.CLASSICAL),
+    )
     places = decimals(comparison.dynamics.standard_error)
-    names, ticks, place = ["lattice, Bose–Einstein"], [0.0], 0.0
-    _total(axes, place, float(levels[0]), comparison.lattice_quantum.standard_error, style.QUANTUM, places)
+    names, ticks, place = [comparison.start_name], [0.0], 0.0
+    _total(axes, place, float(levels[0]), comparison.start.standard_error, style.QUANTUM, places)
     for entry, before, after in zip(entries, levels[:-1], levels[1:], strict=True):
         axes.plot([place + 0.31, place + 1.31], [before, before], color=style.GREY, lw=0.7)
         place += 1.0
         _step(axes, place, float(before), float(after), entry, places)
         names.append(entry.name)
         ticks.append(place)
-        if abs(after - classical.value) <= LEDGER_ROUNDING * abs(classical.value) and entry is not entries[-1]:
-            axes.plot([place + 0.31, place + 1.31], [after, after], color=style.GREY, lw=0.7)
-            place += 1.0
-            _total(axes, place, classical.value, classical.standard_error, style.CLASSICAL, places)
-            names.append("lattice, classical")
-            ticks.append(place)
+        for name, value, color in stops:
+            reached = abs(after - value.value) <= LEDGER_ROUNDING * abs(value.value)
+            if reached and entry is not entries[-1] and name not in names:
+                axes.plot([place + 0.31, place + 1.31], [after, after], color=style.GREY, lw=0.7)
+                place += 1.0
+                _total(axes, place, value.value, value.standard_error, color, places)
+                names.append(name)
+                ticks.append(place)
     axes.plot([place + 0.31, place + 1.31], [levels[-1]] * 2, color=style.GREY, lw=0.7)
     end = comparison.dynamics
     _total(axes, place + 1.0, end.value, end.standard_error, style.DYNAMICS, places)
