@@ -62,6 +62,6 @@ def lattice_steps(
     ]  # fmt: skip
     if solved:
         gain = converged.isotropic(temperature, "bose-einstein", "direct") - times
-        steps.insert(0, LedgerEntry("scattering solution", gain, 0.0,
-                                    "the Boltzmann equation solved directly instead of with relaxation times"))  # fmt: skip
+        meaning = "the Boltzmann equation solved directly instead of with relaxation times"
+        steps.insert(0, LedgerEntry("scattering solution", gain, 0.0, meaning))
     return LatticeSteps(times, quantum, middle, classical, tuple(steps))
