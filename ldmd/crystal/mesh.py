@@ -12,8 +12,10 @@ The terms m = n are the relaxation-time approximation (RTA), all others the inte
 * ``wigner``: (C_m / w_m + C_n / w_n) w_m w_n / (w_m + w_n) (Simoncelli et al., Nat. Phys. 15, 809 (2019), whose
   velocity operator is v_mn 2 sqrt(w_m w_n) / (w_m + w_n)).
 
-Classically C = k_B, and ``wigner`` is ``qhgk`` exactly. The split in RTA and interband part depends on the choice of
-eigenvectors where bands are degenerate; that which makes v diagonal among them is taken. Their sum does not depend.
+Classically C = k_B, and ``wigner`` is ``qhgk`` exactly. Where bands are degenerate only the sum over all of their pairs
+is independent of the choice of eigenvectors. The RTA takes for v_mm the group velocity as symmetry has it; what is
+left of degenerate bands is counted as interband and also given on its own: it goes as 1/gamma like the RTA, and fades
+as the mesh is refined, for it comes from lines of high symmetry.
 """
 
 from __future__ import annotations
@@ -86,10 +88,11 @@ class Bands:
     weights: np.ndarray = quantity(("q",), "1", "wave vectors of the mesh that each one stands for")
     frequencies: np.ndarray = quantity(("q", "band"), "rad/ps", "angular frequency, negative where imaginary")
     velocities: np.ndarray = quantity(("q", "band", "xyz"), "Angstrom/ps", "group velocity")
+    squares: np.ndarray = quantity(
+        ("q", "band", "voigt"), "Angstrom^2/ps^2", "v^a v^b, ab = xx, yy, zz, yz, xz, xy, the mean over the star of q"
+    )
     strengths: np.ndarray = quantity(
-        ("q", "band", "band_", "voigt"),
-        "Angstrom^2/ps^2",
-        "Re(v^a_mn v^b_mn*) for ab = xx, yy, zz, yz, xz, xy, the mean over the star of q",
+        ("q", "band", "band_", "voigt"), "Angstrom^2/ps^2", "Re(v^a_mn v^b_mn*), the mean over the star of q"
     )
     volume: float
     """Of the primitive cell, Angstrom^3."""
@@ -156,6 +159,9 @@ class MeshConductivity:
     interband: np.ndarray = quantity(
         ("kernel", "temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "interband part of each kernel"
     )
+    degenerate: np.ndarray = quantity(
+        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "what of every interband part is of degenerate bands"
+    )
     per_mode: np.ndarray = quantity(
         ("temperature", "statistics", "q", "band"), "W/(m K)", "intraband contributions, trace/3"
     )
@@ -210,19 +216,20 @@ def transport(
 ) -> MeshConductivity:
     """Conductivities at all temperatures and statistics of the linewidths; isotopes scatter too."""
     shape = widths.gamma.shape
-    tensors = np.empty((1 + len(KERNELS), *shape[:2], 3, 3))
+    relaxation_time, degenerate = (np.empty((*shape[:2], 3, 3)) for _ in range(2))
+    interband = np.empty((len(KERNELS), *shape[:2], 3, 3))
     own, pairs, capacities = (np.empty(shape) for _ in range(3))
-    total = widths.total
-    for t, temperature in enumerate(widths.temperatures):
-        for s, name in enumerate(widths.statistics):
-            statistics = statistics_named(name)
-            safe = np.where(bands.vibrating, bands.frequencies, 1.0)
-            capacities[t, s] = bands.vibrating * statistics.heat_capacity(safe, safe, float(temperature))
-            for k, kernel in enumerate(KERNELS):
-                intraband, interband = band_pairs(bands, total[t, s], statistics, float(temperature), kernel)
-                tensors[0, t, s], tensors[1 + k, t, s] = (_tensor(part.sum(axis=(0, 1))) for part in (intraband, interband))
-                if k == 0:
-                    own[t, s], pairs[t, s] = (part[..., :3].mean(axis=-1) for part in (intraband, interband))
+    for t, s in np.ndindex(*shape[:2]):
+        statistics, temperature = statistics_named(widths.statistics[s]), float(widths.temperatures[t])
+        safe = np.where(bands.vibrating, bands.frequencies, 1.0)
+        capacities[t, s] = bands.vibrating * statistics.heat_capacity(safe, safe, temperature)
+        for k, kernel in enumerate(KERNELS):
+            parts = band_pairs(bands, widths.total[t, s], statistics, temperature, kernel)
+            interband[k, t, s] = _tensor(parts.interband.sum(axis=(0, 1)))
+            if k == 0:
+                relaxation_time[t, s] = _tensor(parts.intraband.sum(axis=(0, 1)))
+                degenerate[t, s] = _tensor(parts.degenerate.sum(axis=(0, 1)))
+                own[t, s], pairs[t, s] = (part[..., :3].mean(axis=-1) for part in (parts.intraband, parts.interband))
     return MeshConductivity(
         engine=engine,
         grid=bands.grid,
@@ -237,9 +244,10 @@ def transport(
         gamma=widths.gamma,
         isotopes=widths.isotopes,
         heat_capacities=capacities,
-        relaxation_time=tensors[0],
+        relaxation_time=relaxation_time,
         kernels=KERNELS,
-        interband=tensors[1:],
+        interband=interband,
+        degenerate=degenerate,
         per_mode=own,
         per_mode_interband=pairs,
         direct=direct,
@@ -247,22 +255,30 @@ def transport(
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Contributions (q, band, voigt) of all wave vectors that q stands for, W/(m K); a pair's is shared by halves."""
+
+    intraband: np.ndarray
+    interband: np.ndarray
+    degenerate: np.ndarray
+    """Part of ``interband``."""
+
+
 def band_pairs(
     bands: Bands, gamma: np.ndarray, statistics: Statistics, temperature: float, kernel: Kernel = "qhgk"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Intraband and interband contributions (q, band, voigt), W/(m K), for linewidths (q, band), HWHM in rad/ps.
-
-    Each is that of all wave vectors that q stands for; the interband part of a pair goes to both of its bands.
-    """
-    shape = (*bands.frequencies.shape, len(VOIGT))
-    intraband, interband = np.empty(shape), np.empty(shape)
+) -> Parts:
+    """Contributions of single bands and of pairs, for linewidths (q, band), HWHM in rad/ps, equal where degenerate."""
+    parts = [np.empty(bands.squares.shape) for _ in range(3)]
     scale = CONDUCTIVITY / (bands.volume * bands.weights.sum()) * bands.weights
     for q, frequencies in enumerate(bands.frequencies):
         weight = scale[q] * _pair_weights(frequencies, gamma[q], statistics, temperature, kernel)
         every = weight[:, :, None] * bands.strengths[q]
-        diagonal = np.einsum("mmv->mv", every)
-        intraband[q], interband[q] = diagonal, every.sum(axis=1) - diagonal
-    return intraband, interband
+        own = np.diagonal(weight)[:, None] * bands.squares[q]
+        together = np.abs(frequencies[:, None] - frequencies[None, :]) < DEGENERATE
+        parts[0][q], parts[1][q] = own, every.sum(axis=1) - own
+        parts[2][q] = (every * together[:, :, None]).sum(axis=1) - own
+    return Parts(*parts)
 
 
 def shared_by_degenerate(frequencies: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ import numpy as np
 
 from ldmd.crystal.force_constants import CrystalForceConstants, dense_bytes, from_phonopy, phono3py_of
 from ldmd.crystal.mesh import (
+    VOIGT,
     Bands,
     DirectSolution,
     MeshConductivity,
@@ -107,23 +108,20 @@ def scattering(
     """Harmonic modes and velocities of the mesh, and all linewidths."""
     program = _prepared(constants, settings, electrostatics, memory)
     temperatures = [*settings.temperatures, HOT]
-    program.run_thermal_conductivity(
-        temperatures=temperatures, transport_type="IBDB19", is_isotope=settings.isotopes, log_level=0
-    )
+    program.run_thermal_conductivity(temperatures=temperatures, is_isotope=settings.isotopes, log_level=0)
     found = program.thermal_conductivity
     frequencies = THZ * np.asarray(found.frequencies)
     gamma = THZ * np.asarray(found.gamma)[0]
     isotopes = THZ * np.asarray(found.gamma_isotope)[0] if settings.isotopes else np.zeros_like(frequencies)
     weights = np.asarray(found.grid_weights)
-    # The sum over the star of q, of which phono3py has no public copy.
-    strengths = np.asarray(found._vm_by_vm).real / weights[:, None, None, None]
     bands = Bands(
         grid=settings.matrix,
         q_points=np.asarray(found.qpoints),
         weights=weights,
         frequencies=frequencies,
         velocities=np.asarray(found.group_velocities),
-        strengths=strengths,
+        squares=np.asarray(found.gv_by_gv) / weights[:, None, None],
+        strengths=_strengths(program, np.asarray(found.qpoints)),
         volume=float(constants.primitive.cell.volume),
     )
     return bands, MeshLinewidths(
@@ -132,6 +130,29 @@ def scattering(
         gamma=shared_by_degenerate(frequencies, _by_statistics(gamma, settings)),
         isotopes=shared_by_degenerate(frequencies, isotopes),
     )
+
+
+def _strengths(program: Any, q_points: np.ndarray) -> np.ndarray:
+    """(q, band, band, voigt) Re(v^a_mn v^b_mn*) in Angstrom^2/ps^2, the mean over the star of q.
+
+    From whole velocity matrices: phono3py's own interband part has group velocities on their diagonal, which symmetry
+    has averaged, and loses what degenerate bands carry on lines of high symmetry.
+    """
+    matrices = peer("phono3py.phonon.velocity_matrix", "phono3py").VelocityMatrix(
+        program.phph_interaction.dynamical_matrix,
+        rotations_cartesian=np.eye(3)[None],
+        reciprocal_operations=np.eye(3, dtype="int64")[None],
+    )
+    rotations = np.asarray(program.grid.rotations_cartesian)
+    turned = np.einsum("rac,rbd->abcd", rotations, rotations) / len(rotations)
+    strengths = np.empty((len(q_points), *(3 * len(program.primitive),) * 2, len(VOIGT)))
+    for q, q_point in enumerate(q_points):
+        matrices.run([q_point])
+        velocity = matrices.velocity_matrices[0]
+        products = np.einsum("cmn,dmn->cdmn", velocity, velocity.conj()).real
+        for v, (a, b) in enumerate(VOIGT):
+            strengths[q, :, :, v] = np.tensordot(turned[a, b], products, 2)
+    return strengths
 
 
 def direct_solution(
@@ -211,7 +232,7 @@ def _prepared(
     except RuntimeError as error:
         fix = "does not have the symmetry of the crystal; choose another, or switch symmetry off"
         raise InputError("mesh", settings.grid, fix) from error
-    program.init_phph_interaction(average_degenerate_weights=True, exclude_gamma_acoustic=False)
+    program.init_phph_interaction(average_degenerate_weights=True, symmetrize_tetrahedra=True)
     return program
 
 
