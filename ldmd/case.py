@@ -1,4 +1,7 @@
-"""A case: a folder with ``case.toml``, a structure and the parameters of a potential.
+"""A case: a folder with ``case.toml``, a structure and the parameters of a potential, or of several.
+
+Several potentials, a list of ``[[potential]]``, are so many cases in one folder: whatever is computed is computed for
+one of them, whose settings and structure are those of the case.
 
 Importing this module imports pydantic and nothing heavier.
 """
@@ -6,6 +9,7 @@ Importing this module imports pydantic and nothing heavier.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 import textwrap
 import tomllib
@@ -26,35 +30,91 @@ FETCH = "fetch:"
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A folder whose settings are sound and whose files exist."""
+    """A folder whose settings are sound and whose files exist, with one of its potentials."""
 
     folder: Path
     name: str
     settings: Settings
     structure: Path
+    potential: str = ""
+    """Name of the potential where the folder has several, else empty."""
+
+    @property
+    def on_command_line(self) -> str:
+        """What names this case and its potential on a command line."""
+        return f"{self.folder} --potential {self.potential}" if self.potential else str(self.folder)
 
 
-def load_case(folder: Path, structure_needed: bool = True) -> Case:
-    """Read a case folder; ``structure_needed`` is False for a command that makes the structure.
+def load_case(folder: Path, potential: str | None = None, structure_needed: bool = True) -> Case:
+    """Read a case folder with one of its potentials, the first one if none is named.
+
+    ``structure_needed`` is False for a command that makes the structure.
 
     Raises
     ------
     InputError
-        Where the folder, ``case.toml`` or a file that it names is missing, or a setting is wrong. The atoms
-        themselves are looked at when the structure is read.
+        Where the folder, ``case.toml`` or a file that it names is missing, a setting is wrong, or there is no potential
+        of that name. The atoms themselves are looked at when the structure is read.
     """
-    if not folder.is_dir():
-        raise InputError("case", folder, "no such folder; give one that holds a case.toml")
-    settings = parse_settings(_read(folder / CASE_FILE), str(folder / CASE_FILE))
-    structure = folder / settings.material.structure
-    needed = {"material.structure": structure} if structure_needed else {}
+    members = _members(folder)
+    settings = _chosen(members, potential)
+    structure = folder / settings.structure
+    own = "potential" if settings.potential.structure else "material"
+    needed = {f"{own}.structure": structure} if structure_needed else {}
     parameters = settings.potential.parameters
     if parameters is not None and not parameters.startswith(FETCH):
         needed["potential.parameters"] = folder / parameters
+    name = (settings.potential.name or "") if len(members) > 1 else ""
+    case = Case(folder, folder.resolve().name, settings, structure, name)
     for field, path in needed.items():
         if not path.is_file():
-            raise InputError(field, path, "no such file; give a path relative to the case folder")
-    return Case(folder, folder.resolve().name, settings, structure)
+            fix = "no such file; give a path relative to the case folder"
+            make = f", or make it: ldmd relax {case.on_command_line} --volume"
+            raise InputError(field, path, fix + make if field == "potential.structure" else fix)
+    return case
+
+
+def potentials_of(folder: Path) -> tuple[str, ...]:
+    """Names of the potentials of a case that has several, in the order of its file; empty where it has one.
+
+    Raises
+    ------
+    InputError
+        As ``load_case``, but no file besides ``case.toml`` is asked for.
+    """
+    members = _members(folder)
+    return tuple(str(member.potential.name) for member in members) if len(members) > 1 else ()
+
+
+def settings_of(folder: Path, potential: str | None = None) -> Settings:
+    """The settings of a case for one of its potentials; no file besides ``case.toml`` is asked for.
+
+    Raises
+    ------
+    InputError
+        As ``potentials_of``, and for an unknown potential.
+    """
+    return _chosen(_members(folder), potential)
+
+
+def _members(folder: Path) -> tuple[Settings, ...]:
+    if not folder.is_dir():
+        raise InputError("case", folder, "no such folder; give one that holds a case.toml")
+    return parse_members(_read(folder / CASE_FILE), str(folder / CASE_FILE))
+
+
+def _chosen(members: tuple[Settings, ...], name: str | None) -> Settings:
+    if name is None:
+        return members[0]
+    known = {member.potential.name: member for member in members}
+    if name in known:
+        return known[name]
+    names = [label for label in known if label]
+    if not names:
+        raise InputError("--potential", name, "the case has one potential, without a name; leave it out")
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    fix = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+    raise InputError("--potential", name, f"no such potential in the case; {fix}")
 
 
 def _read(path: Path) -> str:
@@ -68,8 +128,19 @@ def _read(path: Path) -> str:
         raise InputError("case", path, f"cannot be read ({error.strerror}); mend its permissions") from error
 
 
-def parse_settings(text: str, source: str = CASE_FILE) -> Settings:
-    """Settings from the text of a ``case.toml``; ``source`` names the file in a syntax error.
+def parse_settings(text: str, source: str = CASE_FILE, potential: str | None = None) -> Settings:
+    """Settings from the text of a ``case.toml``, for one of its potentials (the first one if none is named).
+
+    Raises
+    ------
+    InputError
+        As ``parse_members``, and for an unknown potential.
+    """
+    return _chosen(parse_members(text, source), potential)
+
+
+def parse_members(text: str, source: str = CASE_FILE) -> tuple[Settings, ...]:
+    """Settings for each potential of a ``case.toml``; ``source`` names the file in a syntax error.
 
     Raises
     ------
@@ -80,10 +151,36 @@ def parse_settings(text: str, source: str = CASE_FILE) -> Settings:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(error, text, source) from error
+    potentials = table.get("potential")
+    if not isinstance(potentials, list) or not potentials:
+        return (_validated(table),)
+    members = tuple(_validated({**table, "potential": item}, place) for place, item in enumerate(potentials))
+    _require_names(members)
+    return members
+
+
+def _validated(table: dict[str, Any], place: int | None = None) -> Settings:
+    """Sound settings; ``place`` is that of their potential in its list."""
     try:
         return Settings.model_validate(table)
     except ValidationError as error:
-        raise explain(error, Settings) from error
+        found = explain(error, Settings)
+        if place is None:
+            raise found from error
+        field = re.sub(r"^potential\b", f"potential[{place}]", str(found.field))
+        raise InputError(field, found.value, found.fix) from error
+
+
+def _require_names(members: tuple[Settings, ...]) -> None:
+    """Refuse several potentials that are not told apart."""
+    names = [member.potential.name for member in members]
+    for place, name in enumerate(names if len(names) > 1 else ()):
+        field = f"potential[{place}].name"
+        if name is None:
+            raise InputError(field, "missing", 'each of several potentials needs a name of its own, like "tersoff"')
+        first = names.index(name)
+        if first < place:
+            raise InputError(field, shown(name), f"is the name of potential[{first}]; give each one its own")
 
 
 def _syntax_error(error: tomllib.TOMLDecodeError, text: str, source: str) -> InputError:

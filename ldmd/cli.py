@@ -31,6 +31,9 @@ app.add_typer(potential_app, name="potential")
 AGREE, DISAGREE, WRONG_INPUT, CRASH, INTERRUPTED = 0, 1, 2, 70, 130
 
 CaseFolder = Annotated[Path, typer.Argument(metavar="CASE", help="Folder with a case.toml.")]
+Member = Annotated[
+    str | None, typer.Option("--potential", metavar="NAME", help="One of several potentials; default the first.")
+]
 Quick = Annotated[bool, typer.Option("--quick", help="Short statistics for a first look; nothing systematic changes.")]
 
 
@@ -38,30 +41,34 @@ Quick = Annotated[bool, typer.Option("--quick", help="Short statistics for a fir
 def compare(
     case: CaseFolder,
     quick: Quick = False,
+    potential: Annotated[
+        str | None, typer.Option("--potential", metavar="NAME", help="One of several; default all, and an overview.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder of the report; default reports/NAME.")] = None,
 ) -> None:
     """Compute what is missing, compare the two methods, write the report; exit code 0 if they agree, 1 if not."""
-    from ldmd.commands import compare_case
+    from ldmd.case import potentials_of
 
-    contents, page = compare_case(case, quick, output, " ".join(["ldmd", *sys.argv[1:]]))
-    if as_json:
-        from ldmd.report import summary
+    command = " ".join(["ldmd", *sys.argv[1:]])
+    if potential is None and potentials_of(case):
+        from ldmd.commands import compare_potentials
 
-        typer.echo(json.dumps(summary(contents), indent=2, allow_nan=False))
+        outcome = compare_potentials(case, quick, output, command)
     else:
-        from ldmd.commands import verdict_lines
+        from ldmd.commands import compare_one
 
-        typer.echo("\n".join([*verdict_lines(contents), f"Report: {page}"]))
-    raise typer.Exit(contents.exit_code)
+        outcome = compare_one(case, quick, output, command, potential)
+    typer.echo(json.dumps(outcome.summary, indent=2, allow_nan=False) if as_json else "\n".join(outcome.lines))
+    raise typer.Exit(outcome.exit_code)
 
 
 @app.command()
-def check(case: CaseFolder, quick: Quick = False) -> None:
+def check(case: CaseFolder, quick: Quick = False, potential: Member = None) -> None:
     """Print the resolved settings, what the structure is like, and what a comparison will cost."""
     from ldmd.commands import check_case
 
-    lines, sound = check_case(case, quick)
+    lines, sound = check_case(case, quick, potential)
     typer.echo("\n".join(lines))
     raise typer.Exit(AGREE if sound else DISAGREE)
 
@@ -86,35 +93,40 @@ def build(
     nodes: Annotated[int, typer.Option(help="Tetrahedra: 8 m^3; 216 make 648 atoms.")] = 216,
     trials: Annotated[int, typer.Option(help="Trial bond switches.")] = 1_000_000,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the structure that is there.")] = False,
+    potential: Member = None,
 ) -> None:
-    """Build the glass of a case with its own potential: SiO2, relaxed at zero pressure."""
+    """Build the glass of a case with its own potential: SiO2 or one element, relaxed at zero pressure."""
     from ldmd.commands import build_case
 
-    typer.echo("\n".join(build_case(case, kind, seed, nodes, trials, replace)))
+    typer.echo("\n".join(build_case(case, kind, seed, nodes, trials, replace, potential)))
 
 
 @app.command()
-def relax(case: CaseFolder) -> None:
-    """Relax the structure of a case with its own potential (positions, not the cell), in place."""
+def relax(
+    case: CaseFolder,
+    potential: Member = None,
+    volume: Annotated[bool, typer.Option("--volume", help="The volume too, at zero pressure; shape kept.")] = False,
+) -> None:
+    """Relax the structure of a case with its own potential, in place: positions, not the cell."""
     from ldmd.commands import relax_case
 
-    typer.echo("\n".join(relax_case(case)))
+    typer.echo("\n".join(relax_case(case, potential, volume)))
 
 
 @app.command()
-def widths(case: CaseFolder, quick: Quick = False) -> None:
+def widths(case: CaseFolder, quick: Quick = False, potential: Member = None) -> None:
     """Linewidths and conductivity for several widths of the kernel, and self-consistent ones without any."""
     from ldmd.commands import study_widths
 
-    typer.echo("\n".join(study_widths(case, quick, " ".join(["ldmd", *sys.argv[1:]]))))
+    typer.echo("\n".join(study_widths(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential)))
 
 
 @app.command()
-def why(case: CaseFolder, quick: Quick = False) -> None:
+def why(case: CaseFolder, quick: Quick = False, potential: Member = None) -> None:
     """For each stage: is its result there, and if not, which of its inputs changed."""
     from ldmd.commands import explain_stages
 
-    typer.echo("\n".join(explain_stages(case, quick)))
+    typer.echo("\n".join(explain_stages(case, quick, potential)))
 
 
 @app.command()
@@ -146,11 +158,12 @@ def check_potential(
         float, typer.Option(help="Of finite differences, Angstrom: jumps within it of a pair count.")
     ] = 0.03,
     threshold: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="noise=1e-6, for example.")] = None,
+    potential: Member = None,
 ) -> None:
     """Forces, symmetries, virials, noise and cutoffs of a potential; exit code 0 if all is sound, 1 if not."""
     from ldmd.commands import check_potential as checked
 
-    lines, sound = checked(target, structure, step, threshold or [])
+    lines, sound = checked(target, structure, step, threshold or [], potential)
     typer.echo("\n".join(lines))
     raise typer.Exit(AGREE if sound else DISAGREE)
 

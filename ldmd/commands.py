@@ -3,116 +3,69 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import json
-import os
-import platform
-from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ldmd.case import CASE_FILE, Case, load_case, resolved, template
+from ldmd.case import CASE_FILE, Case, load_case, potentials_of, resolved, template
+from ldmd.case_report import citations_for, provenance_of, report_contents, reports_of, write_case_report
 from ldmd.errors import InputError
 from ldmd.problem import Problem, load_problem
 from ldmd.progress import duration, progress
-from ldmd.store import Store, write_atomically
-from ldmd.workflow import STAGES, Runner, run_comparison
+from ldmd.store import write_atomically
+from ldmd.workflow import STAGES, Runner
 
 if TYPE_CHECKING:
-    from ldmd.force_constants.sum_rules import Residuals
+    from ase import Atoms
+
     from ldmd.potentials.base import SitePotential
+    from ldmd.potentials.black_box import AsePotential
     from ldmd.report import ReportContents
     from ldmd.results import Check
 
-CITATIONS = (
-    "isaeva2019", "allen1993", "ercole2017", "fan2015", "bussi2007", "knoop2020", "tersoff1988", "pegolo2024",
-)  # fmt: skip
-PACKAGES = ("ldmd", "jax", "jaxlib", "numpy", "scipy", "ase", "matscipy", "matplotlib")
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a comparison ends with: lines for people, numbers for programs, and the exit code."""
+
+    lines: tuple[str, ...]
+    summary: Mapping[str, Any]
+    exit_code: int
 
 
-def compare_case(folder: Path, quick: bool, output: Path | None, command: str) -> tuple[ReportContents, Path]:
-    """Run a comparison and write ``report.html`` and ``summary.json``; returns what the report holds, and its path."""
-    from ldmd.report import summary, write_report
-
-    problem = _problem(folder, quick)
-    provenance = _provenance(problem, command)
-    contents = _contents(problem, provenance)
-    target = output or Path("reports") / (f"{problem.case.name}-quick" if quick else problem.case.name)
-    page = target / "report.html"
-    write_report(contents, page)
-    text = json.dumps(summary(contents), indent=2, sort_keys=True, allow_nan=False) + "\n"
-    write_atomically(target / "summary.json", text.encode("utf-8"))
-    return contents, page
+def compare_case(
+    folder: Path, quick: bool, output: Path | None, command: str, potential: str | None = None
+) -> tuple[ReportContents, Path]:
+    """Compare for one potential and write ``report.html`` and ``summary.json``; what the report holds, and its path."""
+    problem = _problem(folder, quick, potential)
+    contents = report_contents(problem, provenance_of(problem, command))
+    return contents, write_case_report(contents, output or reports_of(problem.case, quick))
 
 
-def _problem(folder: Path, quick: bool) -> Problem:
-    case = load_case(folder)
+def compare_one(folder: Path, quick: bool, output: Path | None, command: str, potential: str | None) -> Outcome:
+    """The same, as a command shows it."""
+    from ldmd.report import summary
+
+    contents, page = compare_case(folder, quick, output, command, potential)
+    return Outcome((*verdict_lines(contents), f"Report: {page}"), summary(contents), contents.exit_code)
+
+
+def compare_potentials(folder: Path, quick: bool, output: Path | None, command: str) -> Outcome:
+    """Compare for every potential of a case, one report each, and lay them side by side."""
+    from ldmd.report.overview_summary import overview_summary
+    from ldmd.side_by_side import compare_all
+
+    overview, page = compare_all(folder, quick, output, command)
+    lines: list[str] = []
+    for member in overview.members:
+        lines += [f"{member.name}: {member.failure}"] if member.contents is None else verdict_lines(member.contents)
+        lines.append("")
+    return Outcome((*lines, f"Report: {page}"), overview_summary(overview), overview.exit_code)
+
+
+def _problem(folder: Path, quick: bool, potential: str | None = None) -> Problem:
+    case = load_case(folder, potential)
     return load_problem(case, case.settings.quick() if quick else case.settings)
-
-
-def _contents(problem: Problem, provenance: dict[str, Any]) -> ReportContents:
-    from ldmd.report import ReportContents
-    from ldmd.width_study import stored_width_study
-
-    results = run_comparison(problem, provenance)
-    return ReportContents(
-        case_name=problem.case.name,
-        title=problem.settings.material.name,
-        settings=resolved(problem.settings),
-        provenance=provenance,
-        inspection=results.inspection,
-        force_constant_residuals=_named_residuals(results.residuals),
-        force_constant_checks=results.force_constant_checks,
-        modes=results.modes,
-        linewidths=results.linewidths,
-        conductivity=results.conductivity,
-        trajectories=results.trajectories,
-        green_kubo=results.green_kubo,
-        anharmonicity=results.anharmonicity,
-        minima=results.minima,
-        comparison=results.comparison,
-        width_study=stored_width_study(problem, provenance),
-        citations=CITATIONS,
-    )
-
-
-def _named_residuals(residuals: Residuals | None) -> dict[str, float]:
-    """Residuals under names for people: "second order, translation"."""
-    values = dataclasses.asdict(residuals) if residuals else {}
-    return {name.replace("_", " order, "): value for name, value in values.items()}
-
-
-def _provenance(problem: Problem, command: str) -> dict[str, Any]:
-    """Versions, digests, command, date and machine: what one needs to get the same numbers again."""
-    stamp = os.environ.get("SOURCE_DATE_EPOCH")
-    now = datetime.datetime.fromtimestamp(float(stamp), datetime.UTC) if stamp else datetime.datetime.now(datetime.UTC)
-    return {
-        "command": command,
-        "date": now.strftime("%Y-%m-%d %H:%M UTC"),
-        "structure_and_potential": problem.system,
-        "versions": {name: _version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "processor": _processor(),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _processor() -> str:
-    """The model of the processor as Linux names it, or what Python knows."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.machine()
 
 
 def verdict_lines(contents: ReportContents) -> Iterator[str]:
@@ -139,14 +92,16 @@ def _check_line(check: Check) -> str:
     return f"{finding}, should be {check.relation} {check.threshold:.4g}: {check.advice}"
 
 
-def check_case(folder: Path, quick: bool) -> tuple[list[str], bool]:
+def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple[list[str], bool]:
     """Settings, structure and expected cost; and whether the structure is fit for a comparison."""
-    problem = _problem(folder, quick)
+    problem = _problem(folder, quick, potential)
     inspection = problem.inspection
     lines = [
         f"{problem.settings.material.name}: {len(problem.atoms)} atoms, {inspection.density:.3f} g/cm^3",
         "",
     ]
+    potentials = potentials_of(folder)
+    lines += [f"potential {problem.case.potential} of {', '.join(potentials)}", ""] if potentials else []
     lines += ["settings"]
     for section, values in resolved(problem.settings).items():
         lines += [f"  {section}.{key} = {value}" for key, value in values.items()]
@@ -205,7 +160,9 @@ def _differentiable(case: Case) -> SitePotential:
     return potential
 
 
-def build_case(folder: Path, kind: str, seed: int, nodes: int, trials: int, replace: bool) -> list[str]:
+def build_case(
+    folder: Path, kind: str, seed: int, nodes: int, trials: int, replace: bool, potential_name: str | None = None
+) -> list[str]:
     """Build a glass into the case folder and say what became of it."""
     from ldmd.glass.build import network_glass, quenched_glass
     from ldmd.inspection import inspect_structure
@@ -213,7 +170,7 @@ def build_case(folder: Path, kind: str, seed: int, nodes: int, trials: int, repl
 
     if kind not in ("network", "quench"):
         raise InputError("--kind", kind, "choose network or quench")
-    case = load_case(folder, structure_needed=False)
+    case = load_case(folder, potential_name, structure_needed=False)
     if case.structure.exists() and not replace:
         raise InputError("material.structure", case.structure, "is there already; --replace builds a new one over it")
     potential = _differentiable(case)
@@ -244,39 +201,52 @@ class _StepTracker:
         self._shares[step] = max(share, self._shares.get(step, 0.0))
 
 
-def relax_case(folder: Path) -> list[str]:
-    """Relax the structure of a case in place."""
-    from ldmd.inspection import state_of
-    from ldmd.potentials.black_box import AsePotential, require_knows
-    from ldmd.potentials.black_box_relaxation import relax_black_box
-    from ldmd.potentials.reading import read_potential
-    from ldmd.relaxation import relax as relax_atoms
-    from ldmd.structures import read_structure, require_fits, write_structure
+def relax_case(folder: Path, potential_name: str | None = None, volume: bool = False) -> list[str]:
+    """Relax the structure of a case in place, with ``volume`` at zero pressure.
 
-    case = load_case(folder)
-    potential, atoms = read_potential(case.settings.potential, case.folder), read_structure(case.structure)
-    if isinstance(potential, AsePotential):
-        require_knows(atoms, potential)
-        relaxed = relax_black_box(atoms, potential)
-    else:
-        require_fits(atoms, potential.species, potential.switching)
-        relaxed = relax_atoms(atoms, potential)
+    A potential whose own structure is not there yet begins at the structure of the material.
+    """
+    from ldmd.inspection import state_of
+    from ldmd.potentials.reading import read_potential
+    from ldmd.structures import read_structure, write_structure
+
+    case = load_case(folder, potential_name, structure_needed=False)
+    start = case.structure if case.structure.is_file() else folder / case.settings.material.structure
+    potential, atoms = read_potential(case.settings.potential, case.folder), read_structure(start)
+    relaxed = _relaxed(atoms, potential, volume)
     write_structure(relaxed, case.structure)
     before, after = state_of(atoms, potential), state_of(relaxed, potential)
+    origin = "" if start == case.structure else f" from {start}"
     return [
-        f"{case.structure}: largest force {before.largest_force:.3g} -> {after.largest_force:.3g} eV/Angstrom, "
-        f"energy {before.energy / len(atoms):.6f} -> {after.energy / len(atoms):.6f} eV/atom"
+        f"{case.structure}{origin}: largest force {before.largest_force:.3g} -> {after.largest_force:.3g} eV/Angstrom, "
+        f"energy {before.energy / len(atoms):.6f} -> {after.energy / len(atoms):.6f} eV/atom, "
+        f"pressure {before.pressure:.3g} -> {after.pressure:.3g} GPa"
     ]
 
 
-def study_widths(folder: Path, quick: bool, command: str) -> list[str]:
+def _relaxed(atoms: Atoms, potential: SitePotential | AsePotential, volume: bool) -> Atoms:
+    from ldmd.potentials.black_box import AsePotential, require_knows
+    from ldmd.potentials.black_box_relaxation import relax_black_box
+    from ldmd.relaxation import relax
+    from ldmd.structures import require_fits
+
+    if not isinstance(potential, AsePotential):
+        require_fits(atoms, potential.species, potential.switching)
+        return relax(atoms, potential, isotropic=volume)
+    require_knows(atoms, potential)
+    if volume:
+        raise InputError("--volume", "ase", "the volume of a black box is not relaxed; use the program behind it")
+    return relax_black_box(atoms, potential)
+
+
+def study_widths(folder: Path, quick: bool, command: str, potential: str | None = None) -> list[str]:
     """Conductivity and linewidths for several widths of the kernel and without any, as a table."""
     from ldmd.width_study import width_study
 
-    problem = _problem(folder, quick)
+    problem = _problem(folder, quick, potential)
     if not problem.inspection.usable:
         raise InputError("material.structure", problem.case.structure, "not fit for force constants; see ldmd check")
-    study = width_study(Runner(problem, Store(problem.case.folder / ".ldmd"), _provenance(problem, command)))
+    study = width_study(Runner(problem, problem.store, provenance_of(problem, command)))
     lines = [
         f"{problem.settings.material.name} at {problem.settings.dynamics.temperature:g} K, classical statistics",
         "",
@@ -288,7 +258,9 @@ def study_widths(folder: Path, quick: bool, command: str) -> list[str]:
     return [*lines, f"The next report of ldmd compare {folder} shows this as a figure."]
 
 
-def check_potential(name: str, structure: Path | None, step: float, thresholds: list[str]) -> tuple[list[str], bool]:
+def check_potential(
+    name: str, structure: Path | None, step: float, thresholds: list[str], potential_name: str | None = None
+) -> tuple[list[str], bool]:
     """What a potential must satisfy, as a table; and whether it does."""
     from ldmd.potentials.black_box import AsePotential
     from ldmd.potentials.contract import examine, table
@@ -297,18 +269,19 @@ def check_potential(name: str, structure: Path | None, step: float, thresholds: 
 
     if not step > 0.0:
         raise InputError("--step", step, "must be positive; finite differences use some 0.03 Angstrom")
-    limits, target = thresholds_from(thresholds), target_of(name, structure)
+    limits, target = thresholds_from(thresholds), target_of(name, structure, potential_name)
     potential = target.potential
     subject = force_subject(potential) if isinstance(potential, AsePotential) else site_subject(potential)
     examination = examine(subject, target.atoms, limits, step=step, all_kinks=not target.meant)
-    title = f"{name} on {len(target.atoms)} atoms of {', '.join(sorted(set(target.atoms.get_chemical_symbols())))}"
+    label = f"{name}, {potential_name}," if potential_name else name
+    title = f"{label} on {len(target.atoms)} atoms of {', '.join(sorted(set(target.atoms.get_chemical_symbols())))}"
     return [f"{title} ({target.structure})", "", *table(examination)], examination.passed
 
 
-def explain_stages(folder: Path, quick: bool) -> list[str]:
+def explain_stages(folder: Path, quick: bool, potential: str | None = None) -> list[str]:
     """What the store holds for the present settings, stage by stage."""
-    problem = _problem(folder, quick)
-    runner = Runner(problem, Store(problem.case.folder / ".ldmd"), {})
+    problem = _problem(folder, quick, potential)
+    runner = Runner(problem, problem.store, {})
     return [runner.explain(stage) for stage in STAGES]
 
 
@@ -316,5 +289,6 @@ def citations_of(folder: Path) -> str:
     """BibTeX for a case."""
     from ldmd.report.citations import bibtex
 
-    load_case(folder)
-    return bibtex(CITATIONS)
+    names = potentials_of(folder) or (None,)
+    kinds = [load_case(folder, name).settings.potential.kind for name in names]
+    return bibtex(key for kind in kinds for key in citations_for(kind))

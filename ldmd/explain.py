@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ValidationError
@@ -72,7 +72,7 @@ def _wanted(item: FieldInfo, field: FieldInfo, kind: str) -> str:
     """What the field takes, from its own declaration."""
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     unit = f" in {extra['unit']}" if extra.get("unit") else ""
-    types = set(get_args(item.annotation)) or {item.annotation}
+    types = {_bare(part) for part in get_args(item.annotation)} or {item.annotation}
     if get_origin(item.annotation) is Literal:
         choices = [shown(choice) for choice in get_args(item.annotation)]
         many = len(choices) > 1
@@ -85,6 +85,11 @@ def _wanted(item: FieldInfo, field: FieldInfo, kind: str) -> str:
     if kind in ("float_type", "int_type"):
         return f"give {noun}{unit}, without quotes or unit{_range(item)}"
     return f"give {noun}{unit}{_range(item)}"
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without what is annotated on it."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _range(field: FieldInfo) -> str:

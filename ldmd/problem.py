@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ldmd.potentials.base import SitePotential
     from ldmd.potentials.black_box import AsePotential
     from ldmd.results import Check
+    from ldmd.store import Store
     from ldmd.structures import NeighbourGraph
 
 NOT_A_MINIMUM = 1e-3
@@ -57,6 +58,13 @@ class Problem:
         potential = self.differentiable
         assert potential is not None, "the dynamics of a black box give no heat flux; callers look first"
         return potential
+
+    @property
+    def store(self) -> Store:
+        """Results in the case folder: those of all its potentials, told apart by their digests."""
+        from ldmd.store import Store
+
+        return Store(self.case.folder / ".ldmd", self.case.potential)
 
     @functools.cached_property
     def inspection(self) -> Inspection:
@@ -162,6 +170,6 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     problem = Problem(case, settings, atoms, potential)
     force = problem.inspection.largest_force
     if not force <= NOT_A_MINIMUM:
-        fix = f"not at a minimum of this potential (limit {NOT_A_MINIMUM:g}); run: ldmd relax {case.folder}"
+        fix = f"not at a minimum of this potential (limit {NOT_A_MINIMUM:g}); run: ldmd relax {case.on_command_line}"
         raise InputError("material.structure", f"largest force {force:.3g} eV/Angstrom", fix)
     return problem

@@ -6,6 +6,7 @@ Values are never converted silently: a wrong type, unit, range or key is refused
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -72,7 +73,15 @@ def _divides(part: float, total: float) -> bool:
     return round(ratio) >= 1 and math.isclose(ratio, round(ratio), rel_tol=1e-9)
 
 
+def _slug(name: str) -> str:
+    if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name):
+        likely = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "tersoff-1989"
+        raise _refuse(f'it names a folder of reports: small letters, digits and hyphens, as in "{likely}"')
+    return name
+
+
 RelativePath = Annotated[str, AfterValidator(_relative)]
+Slug = Annotated[str, AfterValidator(_slug)]
 
 
 class Section(BaseModel):
@@ -101,6 +110,11 @@ class Material(Section):
 class Potential(Section):
     """What the atoms feel, in the lattice and in the dynamics alike."""
 
+    name: Slug | None = _option(
+        None,
+        "What it is called on the command line and in reports: needed where the case has several [[potential]].",
+        example='"tersoff"',
+    )
     kind: Kind = _option(
         ...,
         "The model: tersoff, stillinger-weber or nep are differentiated exactly and give the heat flux; ase is any "
@@ -121,6 +135,11 @@ class Potential(Section):
         {},
         "For ase: what the calculator is made with; names of files are relative to this folder.",
         example="{ asap_cutoff = true }",
+    )
+    structure: RelativePath | None = _option(
+        None,
+        "At its minimum, in place of the structure of the material: of several potentials each has its own minimum.",
+        example='"tersoff.extxyz"',
     )
 
     @model_validator(mode="after")
@@ -364,7 +383,7 @@ class Compare(Section):
 
 
 class Settings(Section):
-    """All settings of a case, resolved. Sections left out of the file take their defaults."""
+    """All settings of a case for one potential, resolved. Sections left out of the file take their defaults."""
 
     material: Material
     potential: Potential
@@ -382,6 +401,11 @@ class Settings(Section):
             fix = f"a flux every {interval:g} fs holds frequencies up to {nyquist:g} THz; lower it"
             raise _refuse(fix, "green_kubo.cutoff_thz", cutoff)
         return self
+
+    @property
+    def structure(self) -> str:
+        """The structure of the potential, relative to the case folder."""
+        return self.potential.structure or self.material.structure
 
     @property
     def lattice_temperatures(self) -> tuple[float, ...]:

@@ -115,10 +115,11 @@ class Store:
     """The results of one case, kept by the digest of all that went into them.
 
     Beside the results of a stage lies ``manifest.json`` with the parts of the latest digest, so that one can
-    tell which of them has changed since.
+    tell which of them has changed since. Results with a ``label`` have a manifest of their own.
     """
 
     folder: Path
+    label: str = ""
 
     def path(self, stage: str, key: str) -> Path:
         """The file of a stage's result for a digest."""
@@ -166,7 +167,7 @@ class Store:
         return tuple(name for name in sorted({*before, *now}) if before.get(name) != now.get(name))
 
     def _manifest_path(self, stage: str) -> Path:
-        return self.folder / stage / "manifest.json"
+        return self.folder / stage / (f"manifest-{self.label}.json" if self.label else "manifest.json")
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -11,7 +11,6 @@ import numpy as np
 from ldmd.digest import digest
 from ldmd.problem import Problem
 from ldmd.progress import progress
-from ldmd.store import Store
 from ldmd.workflow import WIDTH_STAGES, Runner, absolute
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ def stored_width_study(problem: Problem, provenance: Mapping[str, Any]) -> Width
 
     if not problem.inspection.usable:
         return None
-    runner = Runner(problem, Store(problem.case.folder / ".ldmd"), provenance)
+    runner = Runner(problem, problem.store, provenance)
     modes, curve, free = (
         runner.stored("modes", Modes),
         runner.stored("width-convergence", WidthConvergence),

@@ -98,7 +98,7 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     """
     if not problem.inspection.usable:
         return Results(problem.inspection)
-    runner = Runner(problem, Store(problem.case.folder / ".ldmd"), provenance)
+    runner = Runner(problem, problem.store, provenance)
     lattice = runner.lattice()
     if problem.differentiable is None:
         return Results(

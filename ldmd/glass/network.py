@@ -14,13 +14,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_masses, atomic_numbers
+from ase.data import atomic_masses, atomic_numbers, chemical_symbols, reference_states
 from ase.formula import Formula
 from numpy.typing import ArrayLike, NDArray
 
@@ -352,6 +352,28 @@ def decorate_with_bridges(network: Network, formula: str = "SiO2", density: floa
     atoms = Atoms(numbers=numbers, positions=positions, cell=[length] * 3, pbc=True)
     atoms.wrap()
     return atoms
+
+
+def elemental(network: Network, element: str) -> Atoms:
+    """A glass of one element: an atom on every node, bonds as long as in its diamond crystal.
+
+    Raises
+    ------
+    InputError
+        For an element that does not crystallise as diamond.
+    """
+    known = {chemical_symbols[z]: float(entry["a"]) for z, entry in _crystals() if entry["symmetry"] == "diamond"}
+    if element not in known:
+        raise InputError("element", element, f"four bonds per atom suit {', '.join(known)}; choose one of them")
+    scale = known[element] * np.sqrt(3.0) / 4.0 / keating.BOND_LENGTH
+    atoms = Atoms([element] * network.size, network.positions * scale, cell=[network.cell_length * scale] * 3, pbc=True)
+    atoms.wrap()
+    return atoms
+
+
+def _crystals() -> list[tuple[int, dict[str, Any]]]:
+    """Atomic numbers of the elements whose crystal is known, with what is known of it (``a`` in Angstrom)."""
+    return [(number, dict(entry)) for number, entry in enumerate(reference_states) if entry is not None]
 
 
 def _node_and_bridge(formula: str) -> tuple[str, str]:

@@ -33,9 +33,10 @@ class Target:
     """Whether it is a structure that somebody wants to compute, and not just some atoms."""
 
 
-def target_of(name: str, structure: Path | None) -> Target:
-    """The potential of a case folder, of a parameter file or of ``fetch:NAME``, and a structure that fits it.
+def target_of(name: str, structure: Path | None, potential_name: str | None = None) -> Target:
+    """The potential of a case folder (of several, the one named), of a parameter file or of ``fetch:NAME``.
 
+    It comes with a structure that fits it.
     Without ``structure`` it is the structure of the case, or a lattice of the potential's species.
 
     Raises
@@ -49,9 +50,11 @@ def target_of(name: str, structure: Path | None) -> Target:
     from ldmd.structures import read_structure, require_fits
 
     if Path(name).is_dir():
-        case = load_case(Path(name), structure_needed=structure is None)
+        case = load_case(Path(name), potential_name, structure_needed=structure is None)
         structure = structure or case.structure
         potential = read_potential(case.settings.potential, case.folder)
+    elif potential_name is not None:
+        raise InputError("--potential", potential_name, f"{name} is no case with a list of potentials; leave it out")
     else:
         path = _file(name)
         potential = read_potential(Potential(kind=kind_of(path), parameters=path.name), path.parent)

@@ -76,8 +76,9 @@ def linewidth_scatter(flags: FlaggedModes, kernel: str, width: float) -> Figure:
                 rasterized=True,
             )
         _draw_flags(axes, flags)
+        linewidth_axes(axes, flags.frequency)
         figure.legend(
-            handles=_linewidth_frame(axes, flags),
+            handles=_linewidth_handles(flags),
             loc="outside upper left",
             ncols=4,
             handletextpad=0.1,
@@ -122,9 +123,9 @@ def _draw_flags(axes: Axes, flags: FlaggedModes) -> None:
     )
 
 
-def _linewidth_frame(axes: Axes, flags: FlaggedModes) -> list[Line2D]:
-    """Axes, ticks and the line gamma = omega; returns the entries of the legend."""
-    ends = np.array([0.8 * float(flags.frequency[flags.frequency > 0.0].min()), 1.25 * float(flags.frequency.max())])
+def linewidth_axes(axes: Axes, frequencies: np.ndarray) -> None:
+    """Axes, ticks and the line gamma = omega for linewidths at frequencies (THz)."""
+    ends = np.array([0.8 * float(frequencies[frequencies > 0.0].min()), 1.25 * float(frequencies.max())])
     axes.plot(ends, ends * THZ, color=style.GREY, lw=1.0, ls="--")
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -144,6 +145,10 @@ def _linewidth_frame(axes: Axes, flags: FlaggedModes) -> list[Line2D]:
     ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if ends[0] <= tick <= ends[1]]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     label_decades(axes)
+
+
+def _linewidth_handles(flags: FlaggedModes) -> list[Line2D]:
+    """Entries of the legend."""
     handles = [
         Line2D([], [], ls="", marker="o", ms=4, color=statistics_color(name), label=statistics_name(name))
         for name in flags.gamma

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -64,6 +65,22 @@ class Section:
     blocks: tuple[Figure | Table, ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """Everything that stands on a page."""
+
+    title: str
+    eyebrow: str
+    case_name: str
+    temperature: float | None  # K
+    headline: Headline
+    strip: Figure | None
+    sections: tuple[Section, ...]
+    settings: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    citations: tuple[str, ...]
+
+
 def write_report(contents: ReportContents, path: Path) -> None:
     """Write the report of a case as one HTML file, replacing an earlier one at once or not at all.
 
@@ -77,6 +94,24 @@ def write_report(contents: ReportContents, path: Path) -> None:
 
 def render(contents: ReportContents) -> str:
     """The report as HTML."""
+    comparison = contents.comparison
+    page = Page(
+        title=contents.title,
+        eyebrow="Lattice dynamics and molecular dynamics compared",
+        case_name=contents.case_name,
+        temperature=None if comparison is None else comparison.temperature,
+        headline=headline(contents),
+        strip=None if comparison is None else comparison_figures.verdict_strip(comparison),
+        sections=tuple(sections_of(contents)),
+        settings=contents.settings,
+        provenance=contents.provenance,
+        citations=contents.citations,
+    )
+    return render_page(page)
+
+
+def render_page(page: Page) -> str:
+    """A page as HTML."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -84,21 +119,16 @@ def render(contents: ReportContents) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sections = tuple(sections_of(contents))
-    figures = [block.key for section in sections for block in section.blocks if isinstance(block, Figure)]
-    strip = comparison_figures.verdict_strip(contents.comparison) if contents.comparison is not None else None
+    figures = [block.key for section in page.sections for block in section.blocks if isinstance(block, Figure)]
     return environment.get_template("report.html.j2").render(
-        contents=contents,
-        headline=headline(contents),
-        strip=strip,
-        sections=sections,
+        page=page,
         numbers={key: place for place, key in enumerate(figures, start=1)},
-        settings=tables.flat_rows(contents.settings),
-        provenance=tables.flat_rows(contents.provenance),
-        works=cited(contents.citations),
-        bibtex=bibtex(contents.citations),
-        bibtex_uri=data_uri(bibtex(contents.citations), "application/x-bibtex"),
-        slug=slug(contents.case_name),
+        settings=tables.flat_rows(page.settings),
+        provenance=tables.flat_rows(page.provenance),
+        works=cited(page.citations),
+        bibtex=bibtex(page.citations),
+        bibtex_uri=data_uri(bibtex(page.citations), "application/x-bibtex"),
+        slug=slug(page.case_name),
         svg=lambda figure: Markup(figure.svg),
         is_figure=lambda block: isinstance(block, Figure),
     )

@@ -42,7 +42,7 @@ def summary(contents: ReportContents) -> dict[str, Any]:
         "title": contents.title,
         "exit_code": contents.exit_code,
         "conventions": CONVENTIONS,
-        "verdict": _verdict(contents),
+        "verdict": verdict_numbers(contents),
         "ledger": _ledger(contents),
         "checks": [_check(stage, check) for stage, check in contents.checks],
         "structure": _structure(contents),
@@ -100,7 +100,7 @@ def _check(stage: str, check: Check) -> dict[str, Any]:
     }
 
 
-def _verdict(contents: ReportContents) -> dict[str, Any]:
+def verdict_numbers(contents: ReportContents) -> dict[str, Any]:
     comparison = contents.comparison
     failed = [check.name for _, check in contents.failed_checks]
     if comparison is None:

@@ -41,11 +41,12 @@ PAIR_ROWS = 40
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Text, and the key by which its column sorts; ``look`` is a class of the style sheet."""
+    """Text, and the key by which its column sorts; ``look`` is a class of the style sheet, ``link`` where it leads."""
 
     text: str
     sort: str
     look: str = ""
+    link: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,9 +126,9 @@ def checks_table(checks: Iterable[tuple[str, Check]]) -> Table:
 def ledger_table(comparison: Comparison, entries: Iterable[LedgerEntry]) -> Table:
     """The ledger with its explanations."""
     unit = "W/(m K)"
-    start, end = comparison.lattice_quantum, comparison.dynamics
+    start, end = comparison.start, comparison.dynamics
     places = decimals(end.standard_error)
-    first = LedgerLine("lattice dynamics, Bose–Einstein", start.value, start.standard_error, "Where the ledger starts.")
+    first = LedgerLine(comparison.start_name, start.value, start.standard_error, "Where the ledger starts.")
     last = LedgerLine("molecular dynamics", end.value, end.standard_error, "Where it ends.")
     rows = [_ledger_row(first, fixed(first.value, places), "strong")]
     rows += [_ledger_row(entry, signed(entry.value, places), "") for entry in entries]

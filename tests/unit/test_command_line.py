@@ -118,7 +118,7 @@ def test_a_mistake_on_the_command_line_is_2(ldmd: Callable[..., Run], arguments:
 
 
 def test_a_crash_of_ours_is_70_and_one_line(ldmd: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(folder: Path, quick: bool) -> list[str]:
+    def crash(folder: Path, quick: bool, potential: str | None) -> list[str]:
         raise RuntimeError("first line\nsecond line")
 
     monkeypatch.setattr(commands, "explain_stages", crash)

@@ -90,7 +90,7 @@ class Unlucky:
     def __del__(self):
         raise KeyboardInterrupt
 
-def slow(folder, quick):
+def slow(*arguments):
     Unlucky()
     time.sleep(50)
 
