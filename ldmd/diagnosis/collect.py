@@ -1,0 +1,270 @@
+"""Read all meters of some force constants: from an operator and what is known of its making to the evidence.
+
+What is measured depends on what there is. A differentiable potential gives the exact third order, Hessians at finite
+displacements along modes and the radii at which it may have kinks; without one, errors are read from the sum rules
+and from the noise of the forces that differences were made of. Modes whose bonds stay clear of all kinks are not
+scanned: two Hessians for each step would tell them nothing new.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ldmd.diagnosis.directional import STEPS, hessian_of, kink_share, largest_displacement, scan_steps
+from ldmd.diagnosis.evidence import Evidence, unmeasured
+from ldmd.diagnosis.low_modes import LowModes
+from ldmd.diagnosis.meters import element_errors, restored_linewidths
+from ldmd.diagnosis.noise_floor import ErrorPattern, NoiseFloor, noise_floor, stored_triples
+from ldmd.force_constants.sum_rules import sum_rules
+from ldmd.force_constants.third import SparseThirdOrder, ThirdOrder
+from ldmd.lattice.broadening import Broadening
+from ldmd.lattice.linewidths import Linewidths, linewidths
+from ldmd.lattice.modes import Modes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ase import Atoms
+
+    from ldmd.force_constants.second import SecondOrder
+    from ldmd.potentials.base import SitePotential
+
+AUTODIFF = "autodiff"
+LOW_THZ = 2.0
+"""Modes below this frequency are diagnosed,"""
+FEWEST, MOST = 12, 64
+"""so many at least and at most."""
+STRETCHED = 1e-3
+"""Share of a mode's bond stretch near kinks from which on it is scanned."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """Force constants to be diagnosed, and what is known of how they were made."""
+
+    source: str
+    """``AUTODIFF``, "finite differences" or the name of a file."""
+    atoms: Atoms
+    modes: Modes
+    second: SecondOrder
+    third: ThirdOrder
+    potential: SitePotential | None = None
+    """The differentiable potential that they are derivatives of, if there is one."""
+    exact: ThirdOrder | None = None
+    """Its exact third order, where that is not ``third`` itself."""
+    sigma_force: float = math.nan
+    """Noise of one component of a force, eV/Angstrom."""
+    displacement: float = math.nan
+    """Step of finite differences, Angstrom."""
+    truncation: float = 0.0
+    """Rms truncation of elements with a repeated atom by that step, eV/Angstrom^3; NaN if not known."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditions:
+    """Where linewidths are diagnosed."""
+
+    temperature: float  # K
+    statistics: str
+    broadening: Broadening
+    lowest: int
+    """How many of the vibrating modes, from the lowest."""
+    steps: tuple[float, ...] = STEPS
+    """Angstrom, rms displacements along modes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """The evidence, and the floor from which demands on accuracy follow."""
+
+    evidence: Evidence
+    floor: NoiseFloor
+    rms_element: float
+    """eV/Angstrom^3; NaN where elements cannot be listed."""
+    diagonal_ratio: float
+    """How many times larger sums over places with one atom are than others: 1 for independent errors."""
+
+
+def low_mode_count(modes: Modes, limit_thz: float = LOW_THZ) -> int:
+    """Vibrating modes below a frequency, within ``FEWEST`` and ``MOST``."""
+    frequencies = modes.frequencies[modes.vibrating]
+    below = int(np.count_nonzero(frequencies < 2.0 * np.pi * limit_thz))
+    return min(max(below, FEWEST), MOST, len(frequencies))
+
+
+def collect(
+    subject: Subject,
+    conditions: Conditions,
+    known: Linewidths | None = None,
+    free: np.ndarray | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Findings:
+    """Read every meter that there is.
+
+    ``known`` are linewidths of the same force constants, if they were computed before, and ``free`` self-consistent
+    ones (mode,), rad/ps. ``progress`` is called with the name of a meter and the share of all work done.
+    """
+    report = progress or (lambda name, share: None)
+    modes, rows = subject.modes, np.flatnonzero(subject.modes.vibrating)[: conditions.lowest]
+    ask = (subject.modes, (conditions.temperature,), (conditions.statistics,), conditions.broadening)
+    report("linewidths", 0.0)
+    own = linewidths(subject.third, *ask, lowest=conditions.lowest) if known is None else known
+    gamma = gamma_of(own, conditions)[rows]
+    channels = own.channels
+    assert channels is not None
+    report("errors of elements", 0.2)
+    errors = _errors(subject)
+    report("noise floor", 0.35)
+    floor = noise_floor(_pattern(subject), *ask, lowest=conditions.lowest)
+    report("symmetries restored", 0.45)
+    projected = _projected(subject, conditions, ask, errors.sigma)
+    report("exact derivatives", 0.6)
+    exact = _exact(subject, conditions, ask)
+    report("steps along modes", 0.7)
+    scan = _scan(subject, conditions, rows)
+    report("steps along modes", 1.0)
+    evidence = Evidence(
+        temperature=conditions.temperature,
+        statistics=conditions.statistics,
+        source=subject.source,
+        kernel=own.kernel,
+        width=own.width,
+        modes=rows,
+        frequencies=modes.frequencies[rows],
+        gamma=gamma,
+        participation_ratio=modes.participation_ratio[rows],
+        effective_channels=channels.effective[rows],
+        top_two_share=channels.top_two_share[rows],
+        width_sensitivity=channels.width_sensitivity[rows],
+        gamma_self_consistent=unmeasured(len(rows)) if free is None else free[rows],
+        noise_floor=floor.gamma(errors.sigma)[0, 0, rows],
+        truncation=np.full(len(rows), errors.truncation),
+        gamma_exact=exact[rows],
+        gamma_projected=projected[rows],
+        gamma_reference=unmeasured(len(rows)),
+        steps=np.asarray(conditions.steps) if scan is not None else np.empty(0),
+        gamma_of_step=scan.gamma_of_step if scan is not None else np.empty((len(rows), 0)),
+        slope=scan.slope if scan is not None else unmeasured(len(rows)),
+        kink_share=scan.kink_share if scan is not None else unmeasured(len(rows)),
+        residuals=_residuals(subject),
+        sigma_force=subject.sigma_force,
+        sigma_elements=errors.sigma,
+        displacement=subject.displacement,
+    )
+    return Findings(evidence, floor, errors.rms, errors.diagonal_ratio)
+
+
+def gamma_of(found: Linewidths, conditions: Conditions) -> np.ndarray:
+    """Linewidths (3N,) at the conditions, out of those at several."""
+    row = int(np.argmin(np.abs(found.temperatures - conditions.temperature)))
+    return np.asarray(found.gamma[row, found.statistics.index(conditions.statistics)])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Errors:
+    sigma: float
+    rms: float
+    truncation: float
+    """Relative, of a linewidth."""
+    diagonal_ratio: float
+
+
+def _errors(subject: Subject) -> _Errors:
+    """Independent errors of the elements: what the sum rules show, or what the noise of the forces leads to expect.
+
+    Exact derivatives have those of rounding, a part of 2e-16 of the elements each.
+    """
+    third = subject.third
+    if subject.source == AUTODIFF:
+        rms = _rms_of_operator(third)
+        return _Errors(float(np.finfo(float).eps) * rms, rms, 0.0, 1.0)
+    measured = element_errors(third)
+    predicted = subject.sigma_force / (2.0 * subject.displacement**2) / math.sqrt(3.0)  # three measurements averaged
+    sigma = max(measured.sigma, 0.0 if math.isnan(predicted) else predicted)
+    return _Errors(sigma, measured.rms, _truncation(subject), measured.diagonal_ratio)
+
+
+def _truncation(subject: Subject) -> float:
+    """Relative error of a linewidth, ~ |Phi3|^2, by elements that are all wrong by the same share."""
+    if not subject.truncation > 0.0:
+        return subject.truncation
+    indices, values = subject.third.elements()
+    atoms = indices // 3
+    repeated = (atoms[0] == atoms[1]) | (atoms[1] == atoms[2]) | (atoms[0] == atoms[2])
+    return float(2.0 * subject.truncation / np.sqrt(np.mean(values[repeated] ** 2)))
+
+
+def _rms_of_operator(third: ThirdOrder, samples: int = 4) -> float:
+    """Rms element (eV/Angstrom^3) over the stored triples, from contractions with random signs.
+
+    Summed over all elements of a contraction, the mean of its squares is the sum of the squares of Phi3.
+    """
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(third.size, samples))
+    total = float(np.mean(np.sum(third.contract(signs) ** 2, axis=0)))
+    pattern = stored_triples(third)
+    atoms = np.ones((pattern.atoms, 1))
+    count = 27.0 * float(np.sum(pattern.contract(atoms)[0].sum()))
+    return math.sqrt(total / count)
+
+
+def _pattern(subject: Subject) -> ErrorPattern:
+    return stored_triples(subject.third)
+
+
+def _projected(subject: Subject, conditions: Conditions, ask: tuple[object, ...], sigma: float) -> np.ndarray:
+    """Linewidths (3N,) with symmetries restored; NaN where elements cannot be listed, or nothing needs restoring."""
+    if subject.source == AUTODIFF or not isinstance(subject.third, SparseThirdOrder):
+        return unmeasured(subject.third.size)
+    found = restored_linewidths(subject.third, *ask, lowest=conditions.lowest, sigma=sigma or None)  # type: ignore[arg-type]
+    return gamma_of(found.linewidths, conditions)
+
+
+def _exact(subject: Subject, conditions: Conditions, ask: tuple[object, ...]) -> np.ndarray:
+    if subject.exact is None:
+        return unmeasured(subject.third.size)
+    found = linewidths(subject.exact, *ask, lowest=conditions.lowest)  # type: ignore[arg-type]
+    return gamma_of(found, conditions)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scan:
+    gamma_of_step: np.ndarray
+    slope: np.ndarray
+    kink_share: np.ndarray
+
+
+def _scan(subject: Subject, conditions: Conditions, rows: np.ndarray) -> _Scan | None:
+    """Steps along the modes that stretch bonds near a kink; the others have the share and NaN."""
+    potential, atoms = subject.potential, subject.atoms
+    if potential is None:
+        return None
+    motions, largest = subject.modes.displacements[:, rows], max(conditions.steps)
+    share = kink_share(atoms, potential.species, potential.switching, motions, largest)
+    gamma, slope = np.full((len(rows), len(conditions.steps)), np.nan), unmeasured(len(rows))
+    chosen = np.flatnonzero(share > STRETCHED)
+    if len(chosen):
+        low = LowModes(subject.modes, (conditions.temperature,), (conditions.statistics,), conditions.broadening)
+        hessian = hessian_of(potential, atoms, largest_displacement(motions[:, chosen], largest))
+        exact = subject.third if subject.source == AUTODIFF else subject.exact
+        found = scan_steps(hessian, atoms.positions, rows[chosen].tolist(), low, conditions.steps, exact)
+        gamma[chosen], slope[chosen] = found.gamma_of_step[:, :, 0, 0], found.slope
+    return _Scan(gamma, slope, share)
+
+
+def _residuals(subject: Subject) -> tuple[tuple[str, float], ...]:
+    """Relative violations of the sum rules, rotations where they apply."""
+    if not subject.third.listable or subject.source == AUTODIFF:
+        return ()
+    found = sum_rules(subject.second, subject.third, subject.atoms.positions, subject.atoms.cell.array)
+    rows = [
+        (f"third order, translation, leg {leg}", one.relative) for leg, one in enumerate(found.third_translation, 1)
+    ]
+    if found.third_permutation is not None:
+        rows.append(("third order, permutation", found.third_permutation.relative))
+    if found.third_rotation is not None and found.third_rotation_applies:
+        rows.append(("third order, rotation", found.third_rotation.relative))
+    return tuple(rows)
