@@ -14,6 +14,7 @@ from ldmd.settings import Settings
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from ldmd.force_constants.finite_differences import Accuracy
     from ldmd.force_constants.second import SecondOrder
     from ldmd.force_constants.third import ThirdOrder
     from ldmd.inspection import Inspection
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ldmd.store import Store
     from ldmd.structures import NeighbourGraph
 
+EXACT = 1e-9
+"""Violation of a sum rule, relative to the largest element, that rounding never reaches."""
 NOT_A_MINIMUM = 1e-3
 """eV/Angstrom: with larger forces the structure was not relaxed with this potential at all."""
 
@@ -33,7 +36,13 @@ class Differences:
 
     second: SecondOrder
     third: ThirdOrder
-    checks: tuple[Check, ...]
+    accuracy: tuple[Accuracy, Accuracy]
+    """Of the second and of the third order."""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Is the black box repeatable, and is the scatter of its differences explained."""
+        return (*self.accuracy[0].checks, *self.accuracy[1].checks)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +128,23 @@ class Problem:
         with evaluations(potential, self.case.folder / ".ldmd" / "forces.record") as asked:
             two = second_order(self.atoms, asked, settings.displacement)
             three = third_order(self.atoms, asked, self.pair_cutoff, settings.displacement)
-        return Differences(two.second, three.third, (*two.accuracy.checks, *three.accuracy.checks))
+        return Differences(two.second, three.third, (two.accuracy, three.accuracy))
+
+    @property
+    def residual_limits(self) -> dict[str, float]:
+        """Violations of sum rules, relative to the largest element, that the making of force constants explains.
+
+        Exact derivatives have rounding only. The largest of many sums over N elements with errors e of finite
+        differences is some 5 e sqrt(3N).
+        """
+        if not self.by_differences:
+            return {"second": EXACT, "third": EXACT}
+        terms = 5.0 * math.sqrt(3.0 * len(self.atoms))
+        largest = (abs(self.differences.second.matrix).max(), abs(self.differences.third.elements()[1]).max())
+        return {
+            order: EXACT + terms * accuracy.step.error / float(size)
+            for order, accuracy, size in zip(("second", "third"), self.differences.accuracy, largest, strict=True)
+        }
 
     @property
     def pair_cutoff(self) -> float | None:

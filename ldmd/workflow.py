@@ -428,14 +428,15 @@ def _compare(
         green_kubo.interval_95,
         problem.settings.compare.tolerance_sigma,
         minima.spread,
-        (*_lattice_checks(lattice), *dynamics_checks(trajectories, temperature)),
+        (*_lattice_checks(problem, lattice), *dynamics_checks(trajectories, temperature)),
     )
 
 
-def _lattice_checks(lattice: Lattice) -> tuple[Check, ...]:
+def _lattice_checks(problem: Problem, lattice: Lattice) -> tuple[Check, ...]:
     from ldmd.results import Check
 
     rules = dataclasses.asdict(lattice.residuals)
+    limits = problem.residual_limits
     return (
         Check(
             "imaginary modes",
@@ -450,7 +451,7 @@ def _lattice_checks(lattice: Lattice) -> tuple[Check, ...]:
                 f"{name.replace('_', '-order ')} residual",
                 value,
                 "<=",
-                1e-9,
+                limits[name.split("_")[0]],
                 "relative",
                 "wrong force constants",
             )
