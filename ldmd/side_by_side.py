@@ -87,7 +87,7 @@ def _remedy(folder: Path, settings: Settings, command: str) -> str:
     again = f"then run {command} again: what is finished is kept"
     if parameters.startswith(FETCH):
         return f"With a network, ldmd fetch {parameters.removeprefix(FETCH).strip()} gets the published file; {again}"
-    return f"ldmd check {folder} --potential {settings.potential.name} says whether it is mended; {again}"
+    return f"Mend it until ldmd check {folder} --potential {settings.potential.name} is content; {again}"
 
 
 def _shortened(settings: Settings, quick: bool) -> Settings:
