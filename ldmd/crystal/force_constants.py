@@ -229,7 +229,7 @@ def from_phono3py(program: Any) -> CrystalForceConstants:
             raise InputError("force constants", f"no {name} order", "let phono3py produce it first")
         chosen = np.arange(len(blocks)) if len(blocks) == len(supercell.atoms) else np.asarray(rows)
         orders.append(from_blocks(supercell, chosen, **{name: np.asarray(blocks)}))
-    return CrystalForceConstants(*orders)
+    return CrystalForceConstants(orders[0], orders[1])
 
 
 def phono3py_of(primitive: Atoms, third: Supercell, second: Supercell | None = None, symmetry: bool = True) -> Any:
@@ -264,9 +264,7 @@ def dense_bytes(constants: CrystalForceConstants) -> float:
     return 8.0 * sites * (9.0 * atoms[0] + 27.0 * atoms[1] ** 2)
 
 
-def _cluster(
-    potential: SitePotential, primitive: Atoms
-) -> tuple[np.ndarray, NeighbourGraph, np.ndarray, np.ndarray]:
+def _cluster(potential: SitePotential, primitive: Atoms) -> tuple[np.ndarray, NeighbourGraph, np.ndarray, np.ndarray]:
     """All atoms that the sites of one cell depend on: positions, edges of those sites only, sites, and cells."""
     species = potential.species
     unknown = sorted(set(primitive.get_chemical_symbols()) - set(species))
