@@ -202,8 +202,6 @@ def to_toml(settings: Settings, comments: bool = True) -> str:
 
 def _lines(settings: Settings, comments: bool) -> Iterator[str]:
     for name, section in settings:
-        if section is None:
-            continue
         yield from ("", f"[{name}]  # {type(section).__doc__}" if comments else f"[{name}]")
         for key, field in type(section).model_fields.items():
             value = getattr(section, key)

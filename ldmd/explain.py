@@ -78,10 +78,7 @@ def _wanted(item: FieldInfo, field: FieldInfo, kind: str) -> str:
         many = len(choices) > 1
         return f"choose one of {', '.join(choices)}" if many else f"the only one known is {choices[0]}"
     if kind == "tuple_type":
-        numbers = extra.get("unit") or "int" in str(get_args(field.annotation)[:1])
-        return f"give a list of {'numbers' + unit if numbers else 'names'} in square brackets"
-    if types == {bool}:
-        return "give true or false, without quotes"
+        return f"give a list of {'numbers' + unit if extra.get('unit') else 'names'} in square brackets"
     if str in types:
         return f"{'add it' if kind == 'missing' else 'give a text in quotes'}: {field.description}"
     noun = "a whole number" if int in types else "a number"
@@ -111,9 +108,8 @@ def _bounds(field: FieldInfo) -> Iterator[str]:
 
 
 def _model(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a section (that may be left out), or None for any other field."""
-    parts = [part for part in get_args(field.annotation) if part is not type(None)]
-    annotation: Any = parts[0] if len(parts) == 1 else field.annotation
+    """The model of a section, or None for any other field."""
+    annotation: Any = field.annotation
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 

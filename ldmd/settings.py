@@ -25,7 +25,6 @@ Kind = Literal["tersoff", "stillinger-weber", "nep", "ase"]
 Statistics = Literal["bose-einstein", "classical"]
 Broadening = Literal["gaussian", "lorentzian", "self-consistent"]
 Temperature = Annotated[float, Field(gt=0, le=5000)]
-Division = Annotated[int, Field(ge=1, le=100)]
 Item = TypeVar("Item")
 
 
@@ -82,7 +81,6 @@ def _slug(name: str) -> str:
 
 
 RelativePath = Annotated[str, AfterValidator(_relative)]
-Divisions = Annotated[tuple[Division, Division, Division], Field(strict=False)]
 Slug = Annotated[str, AfterValidator(_slug)]
 
 
@@ -245,34 +243,6 @@ class Lattice(Section):
         return "gaussian" if self.broadening == "self-consistent" else self.broadening
 
 
-class Crystal(Section):
-    """Only for a crystal: the structure is one unit cell of it, and lattice dynamics has a mesh of wave vectors."""
-
-    supercell: Divisions = _option(
-        (3, 3, 3),
-        "Unit cells along each vector in the box of the dynamics, and in that of the force constants. Lattice dynamics "
-        "is compared with the dynamics on exactly the wave vectors that fit into this box.",
-    )
-    mesh: Divisions = _option(
-        (11, 11, 11),
-        "Finest mesh of wave vectors of the primitive cell; two coarser ones are computed as well, and the infinite "
-        "mesh extrapolated from the three.",
-    )
-    engine: Literal["phono3py", "kaldo"] = _option(
-        "phono3py", "What computes scattering on the mesh: phono3py uses the symmetry of the crystal."
-    )
-    direct: bool = _option(
-        True, "Solve the linearised Boltzmann equation, too: what relaxation times miss is an entry of the ledger."
-    )
-    isotopes: bool = _option(False, "Scattering by isotopes of natural abundance, which the dynamics does not have.")
-    born: RelativePath | None = _option(
-        None,
-        "BORN file of phonopy, relative to this folder: Born charges and dielectric tensor for the splitting of "
-        "longitudinal and transverse modes of a polar crystal, which a short-ranged potential does not know.",
-        example='"BORN"',
-    )
-
-
 class Dynamics(Section):
     """Molecular dynamics at constant energy, after equilibration at the temperature."""
 
@@ -417,7 +387,6 @@ class Settings(Section):
 
     material: Material
     potential: Potential
-    crystal: Crystal | None = None
     lattice: Lattice = Lattice()
     dynamics: Dynamics = Dynamics()
     green_kubo: GreenKubo = GreenKubo()
