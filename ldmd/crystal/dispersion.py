@@ -105,22 +105,25 @@ def density_of_states(
     The range ends on the extreme frequencies of the mesh, beyond which the interpolation has no states.
     """
     crystal = phonopy_of(constants, polarity)
-    crystal.run_mesh(mesh, is_gamma_center=True, is_mesh_symmetry=False, with_eigenvectors=True)
+    primitive = constants.supercell.primitive
+    symbols = tuple(primitive.get_chemical_symbols())
+    alone = len(set(symbols)) == 1  # then the irreducible wave vectors are enough
+    crystal.run_mesh(mesh, is_gamma_center=True, is_mesh_symmetry=alone, with_eigenvectors=not alone)
     sampled = np.asarray(crystal.mesh.frequencies)
     lowest, highest = min(0.0, float(sampled.min())), float(sampled.max())
     pitch = (highest - lowest) / (points - 1)
-    crystal.run_projected_dos(
-        freq_min=lowest, freq_max=highest + 0.5 * pitch, freq_pitch=pitch, use_tetrahedron_method=True
-    )
-    found = crystal.projected_dos
-    primitive = constants.supercell.primitive
-    symbols = tuple(primitive.get_chemical_symbols())
-    per_atom = np.asarray(found.projected_dos) / (3.0 * len(primitive)) / THZ
-    named = np.array(symbols)
-    by_species = np.array([per_atom[named == name].sum(axis=0) for name in dict.fromkeys(symbols)])
-    grid = np.asarray(found.frequency_points) * THZ
+    ends = {"freq_min": lowest, "freq_max": highest + 0.5 * pitch, "freq_pitch": pitch}
+    if alone:
+        crystal.run_total_dos(**ends, use_tetrahedron_method=True)
+        grid, by_species = crystal.total_dos.frequency_points, np.asarray(crystal.total_dos.dos)[None]
+    else:
+        crystal.run_projected_dos(**ends, use_tetrahedron_method=True)
+        grid, per_atom = crystal.projected_dos.frequency_points, np.asarray(crystal.projected_dos.projected_dos)
+        named = np.array(symbols)
+        by_species = np.array([per_atom[named == name].sum(axis=0) for name in dict.fromkeys(symbols)])
+    shares = by_species / (3.0 * len(primitive)) / THZ
     volume = float(primitive.get_volume())
-    return DensityOfStates(symbols, volume, mesh, grid, by_species.sum(axis=0), by_species)
+    return DensityOfStates(symbols, volume, mesh, np.asarray(grid) * THZ, shares.sum(axis=0), shares)
 
 
 def _stretches(constants: ForceConstants, path: str | None) -> list[list[tuple[str, np.ndarray]]]:
