@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from random_crystal import random_modes, random_second, random_third
 
-from ldmd.anharmonicity import displacements_from, score
+from ldmd.anharmonicity import (
+    AnharmonicityByTemperature,
+    against_temperature,
+    cubic_forces,
+    displacements_from,
+    score,
+    score_of_modes,
+)
 from ldmd.dynamics.sampling import harmonic_displacements, mode_variances
+from ldmd.force_constants.second import SecondOrder
 from ldmd.lattice.modes import Modes, normal_modes
 from ldmd.lattice.statistics import BoseEinstein, Classical
+from ldmd.netcdf import from_bytes, to_bytes
+from ldmd.report import anharmonicity_figure
 from ldmd.units import BOLTZMANN, FORCE_TO_ACCELERATION, HBAR
 
 ATOMS = 5
@@ -22,7 +36,7 @@ def system(seed: int = 4) -> tuple:
     return second, normal_modes(second, masses), random_third(ATOMS, generator)[1]
 
 
-def cubic_forces(second: object, dense: np.ndarray, displacements: np.ndarray) -> np.ndarray:
+def bent_forces(second: object, dense: np.ndarray, displacements: np.ndarray) -> np.ndarray:
     flat = displacements.reshape(len(displacements), -1)
     bent = np.einsum("abc,ib,ic->ia", dense, flat, flat, optimize=True)
     return second.forces(displacements) - 0.5 * bent.reshape(displacements.shape)
@@ -66,7 +80,7 @@ def test_a_cubic_model_grows_with_the_root_of_the_temperature() -> None:
     ratios = []
     for temperature in (10.0, 40.0, 90.0):
         displacements = harmonic_displacements(modes, Classical(), temperature, 30, np.random.default_rng(3))
-        forces = cubic_forces(second, dense, displacements)
+        forces = bent_forces(second, dense, displacements)
         harmonic = second.forces(displacements)
         _, sigma, _ = score(displacements, forces, second, SYMBOLS)
         missed = np.sqrt(np.sum((forces - harmonic) ** 2))
@@ -81,12 +95,160 @@ def test_the_jackknife_is_as_wide_as_the_scatter() -> None:
     generator, values, errors = np.random.default_rng(5), [], []
     for _ in range(60):
         displacements = harmonic_displacements(modes, Classical(), 300.0, 100, generator)
-        _, sigma, error = score(displacements, cubic_forces(second, dense, displacements), second, SYMBOLS)
+        _, sigma, error = score(displacements, bent_forces(second, dense, displacements), second, SYMBOLS)
         values.append(sigma[0])
         errors.append(error[0])
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values, ddof=1), rel=0.3)
     _, _, alone = score(displacements[:1], second.forces(displacements[:1]) + 1.0, second, SYMBOLS)
     assert np.all(np.isnan(alone))
+
+
+def test_cubic_forces_are_those_of_the_whole_tensor() -> None:
+    generator = np.random.default_rng(4)
+    second = random_second(ATOMS, generator)
+    third, dense = random_third(ATOMS, generator)
+    displacements = np.random.default_rng(1).normal(size=(11, ATOMS, 3))  # more than are contracted at once
+    expected = bent_forces(second, dense, displacements)
+    np.testing.assert_allclose(cubic_forces(second, third)(displacements), expected, rtol=1e-10, atol=1e-9)
+
+
+def test_a_harmonic_force_has_no_score_in_any_mode() -> None:
+    second, modes, _ = system()
+    displacements = harmonic_displacements(modes, Classical(), 300.0, 20, np.random.default_rng(0))
+    sigma = score_of_modes(displacements, second.forces(displacements), second, modes)
+    assert np.isnan(sigma[modes.translations.astype(int)]).all() and np.isnan(sigma).sum() == 3
+    np.testing.assert_allclose(sigma[modes.vibrating], 0.0, atol=1e-10)
+
+
+def test_the_score_of_a_mode_by_hand() -> None:
+    """A known force in one mode and another along a translation: only the one mode sees it, in every frame."""
+    second, modes, _ = system()
+    displacements = harmonic_displacements(modes, Classical(), 300.0, 3, np.random.default_rng(0))
+    harmonic = second.forces(displacements)
+    mode, push = 7, np.array([0.3, -0.5, 0.8])
+    weighted = modes.eigenvectors * np.sqrt(np.repeat(modes.masses, 3))[:, None]
+    kick = np.einsum("f,i->fi", push, weighted[:, mode]).reshape(harmonic.shape)
+    drift = np.tile(modes.masses[:, None] * [1.0, 2.0, 3.0], (3, 1, 1))
+    sigma = score_of_modes(displacements, harmonic + kick + drift, second, modes)
+    projected = harmonic.reshape(3, -1) @ modes.displacements[:, mode]
+    assert sigma[mode] == pytest.approx(np.sqrt(np.sum(push**2) / np.sum((projected + push) ** 2)), rel=1e-9)
+    np.testing.assert_allclose(np.delete(sigma, [mode, *modes.translations.astype(int)]), 0.0, atol=1e-9)
+
+
+def test_an_imaginary_mode_is_no_translation() -> None:
+    """It lies below the translations; "all but the first three" would leave it out and keep one of them."""
+    second, modes, _ = system()
+    soft = modes.eigenvectors[:, 5] * np.sqrt(np.repeat(modes.masses, 3))
+    turned = SecondOrder(sp.csr_array(second.matrix.toarray() - 2.0 * slope(modes, 5) * np.outer(soft, soft)))
+    unstable = normal_modes(turned, modes.masses)
+    assert len(unstable.imaginary) == 1 and 0 not in unstable.translations
+    displacements = np.random.default_rng(1).normal(size=(4, ATOMS, 3))
+    sigma = score_of_modes(displacements, turned.forces(displacements) + 1.0, turned, unstable)
+    assert np.flatnonzero(np.isnan(sigma)).tolist() == unstable.translations.tolist()
+
+
+def slope(modes: Modes, mode: int) -> float:
+    """w^2 in eV/(amu Angstrom^2)."""
+    return float(modes.frequencies[mode] ** 2 / FORCE_TO_ACCELERATION)
+
+
+def test_degenerate_modes_share_a_score_that_no_choice_of_eigenvectors_changes() -> None:
+    second, modes, dense = system()
+    frequencies = modes.frequencies.copy()
+    frequencies[6:9] = frequencies[7]
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    turned = modes.eigenvectors.copy()
+    turned[:, 6:9] = turned[:, 6:9] @ turn
+    displacements = harmonic_displacements(modes, Classical(), 300.0, 5, np.random.default_rng(0))
+    forces = bent_forces(second, dense, displacements)
+    one, two = (
+        score_of_modes(displacements, forces, second, dataclasses.replace(modes, frequencies=w, eigenvectors=e))
+        for w, e in ((frequencies, modes.eigenvectors), (frequencies, turned))
+    )
+    np.testing.assert_allclose(one, two, rtol=1e-9)
+    assert one[6] == one[7] == one[8] != one[9]
+
+
+def one_shot(temperatures: list[float], configurations: int = 30) -> AnharmonicityByTemperature:
+    generator = np.random.default_rng(4)
+    second = random_second(ATOMS, generator)
+    third, masses = random_third(ATOMS, generator)[0], generator.uniform(5.0, 40.0, size=ATOMS)
+    forces, modes = cubic_forces(second, third), normal_modes(second, masses)
+    return against_temperature(forces, second, modes, SYMBOLS, temperatures, configurations, seed=3)
+
+
+def test_one_shot_scores_against_temperature() -> None:
+    """Small and classical: proportional to the root of the temperature; quantum: zero-point motion, then the same."""
+    found = one_shot([0.01, 0.04, 0.16, 1e6, 4e6])
+    assert found.statistics == ("classical", "bose-einstein") and found.groups == ("all", "Si", "O")
+    assert found.sigma.shape == (2, 5, 3) == found.standard_error.shape
+    assert found.sigma_of_modes.shape == (2, 5, 3 * ATOMS)
+    np.testing.assert_allclose(found.sigma[0, :3] / found.sigma[0, 0], [[1.0], [2.0], [4.0]] * np.ones(3), rtol=5e-3)
+    np.testing.assert_allclose(found.sigma[1, :3], found.sigma[1, 0] * np.ones((3, 1)), rtol=1e-6)
+    np.testing.assert_allclose(found.sigma[1, 3:], found.sigma[0, 3:], rtol=1e-3)
+    assert np.all(found.sigma <= 1.1)
+    again = from_bytes(AnharmonicityByTemperature, to_bytes(found, {}))[0]
+    np.testing.assert_array_equal(again.sigma_of_modes, found.sigma_of_modes)
+    np.testing.assert_array_equal(one_shot([0.04]).sigma[:, 0], found.sigma[:, 1])
+
+
+def test_ratio_of_cubic_to_harmonic_forces_follows_from_the_score() -> None:
+    """With pairs u, -u the cross term cancels: |F3| / |F2| = sigma / sqrt(1 - sigma^2), exactly as sqrt(T)."""
+    second, modes, dense = system()
+    ratios = []
+    for temperature in (25.0, 100.0, 400.0):
+        half = harmonic_displacements(modes, Classical(), temperature, 10, np.random.default_rng(3))
+        displacements = np.concatenate([half, -half])
+        forces = bent_forces(second, dense, displacements)
+        _, sigma, _ = score(displacements, forces, second, SYMBOLS)
+        per_mode = score_of_modes(displacements, forces, second, modes)[modes.vibrating]
+        both = np.concatenate([sigma, per_mode])
+        ratios.append(both / np.sqrt(1.0 - both**2))
+    np.testing.assert_allclose(ratios[1] / ratios[0], 2.0, rtol=1e-9)
+    np.testing.assert_allclose(ratios[2] / ratios[0], 4.0, rtol=1e-9)
+
+
+def test_the_figures_of_the_score() -> None:
+    found = one_shot([100.0, 300.0], configurations=4)
+    curve, modes = anharmonicity_figure.against_temperature(found), anharmonicity_figure.by_mode(found, 280.0)
+    assert "sigma^A of Si, classical [1]" in curve.csv and "at 300 K" in curve.caption
+    assert len(dict(modes.columns)["frequency [THz]"]) == 3 * ATOMS - 3 and "12 modes at 300 K" in modes.caption
+    assert curve.svg == anharmonicity_figure.against_temperature(found).svg
+    one = dataclasses.replace(found, groups=("all", "Si"), sigma=found.sigma[..., :2])
+    one = dataclasses.replace(one, standard_error=found.standard_error[..., :2])
+    assert "of Si" not in anharmonicity_figure.against_temperature(one).csv
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")  # of the other program
+def test_silicon_at_room_temperature(shared_data: Path, tmp_path: Path) -> None:
+    """0.15, by Knoop et al.; here of a cubic model from density-functional forces in 64 atoms."""
+    program = pytest.importorskip("phono3py")
+    from phono3py.file_IO import write_fc2_to_hdf5, write_fc3_to_hdf5
+
+    from ldmd.force_constants.exchange import phono3py
+
+    source = shared_data / "phono3py"
+    if not source.is_dir():
+        pytest.skip("the reference data have no folder phono3py")
+    forces = source / "FORCES_FC3_si_pbesol"
+    loaded = program.load(source / "phono3py_si_pbesol.yaml", forces_fc3_filename=forces, log_level=0)
+    loaded.save(tmp_path / "phono3py.yaml")
+    write_fc3_to_hdf5(loaded.fc3, filename=tmp_path / "fc3.hdf5", p2s_map=loaded.primitive.p2s_map)
+    write_fc2_to_hdf5(loaded.fc2, filename=tmp_path / "fc2.hdf5", p2s_map=loaded.phonon_primitive.p2s_map)
+    two, three = phono3py.read(tmp_path / "phono3py.yaml", tmp_path / "fc2.hdf5", tmp_path / "fc3.hdf5")
+    second, third = two.in_order_of(three.supercell).second_order(), three.third_order()
+    atoms = three.supercell.atoms
+    modes = normal_modes(second, atoms.get_masses())
+    found = against_temperature(
+        cubic_forces(second, third), second, modes, atoms.get_chemical_symbols(), [300.0, 600.0], 20
+    )
+    assert found.sigma[0, 0, 0] == pytest.approx(0.147, abs=0.006)
+    assert found.sigma[1, 0, 0] == pytest.approx(0.163, abs=0.006)
+    ratios = found.sigma[0, :, 0] / np.sqrt(1.0 - found.sigma[0, :, 0] ** 2)
+    assert ratios[1] / ratios[0] == pytest.approx(np.sqrt(2.0), rel=5e-3)
+    vibrating = found.sigma_of_modes[0, 0][modes.vibrating]
+    assert 0.05 < vibrating.min() < 0.15 < vibrating.max() < 0.25
 
 
 def test_displacements_are_minimum_images_without_drift() -> None:
