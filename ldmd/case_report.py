@@ -40,6 +40,7 @@ def citations_for(kind: str) -> tuple[str, ...]:
 
 def report_contents(problem: Problem, provenance: dict[str, Any]) -> ReportContents:
     """Compute what is missing; what the report of one potential holds."""
+    from ldmd.diagnosis_study import stored_diagnosis
     from ldmd.report import ReportContents
     from ldmd.width_study import stored_width_study
 
@@ -62,6 +63,7 @@ def report_contents(problem: Problem, provenance: dict[str, Any]) -> ReportConte
         minima=results.minima,
         comparison=results.comparison,
         width_study=stored_width_study(problem, provenance),
+        diagnosis=stored_diagnosis(problem, provenance),
         citations=citations_for(problem.settings.potential.kind),
     )
 

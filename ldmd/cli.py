@@ -122,6 +122,21 @@ def widths(case: CaseFolder, quick: Quick = False, potential: Member = None) -> 
 
 
 @app.command()
+def diagnose(
+    case: CaseFolder,
+    quick: Quick = False,
+    potential: Member = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+) -> None:
+    """Why each low-frequency linewidth is what it is; exit code 1 where the force constants are to blame."""
+    from ldmd.commands import diagnose_case
+
+    lines, numbers, sound = diagnose_case(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential)
+    typer.echo(json.dumps(numbers, indent=2, allow_nan=False) if as_json else "\n".join(lines))
+    raise typer.Exit(AGREE if sound else DISAGREE)
+
+
+@app.command()
 def why(case: CaseFolder, quick: Quick = False, potential: Member = None) -> None:
     """For each stage: is its result there, and if not, which of its inputs changed."""
     from ldmd.commands import explain_stages

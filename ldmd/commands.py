@@ -258,6 +258,24 @@ def study_widths(folder: Path, quick: bool, command: str, potential: str | None 
     return [*lines, f"The next report of ldmd compare {folder} shows this as a figure."]
 
 
+def diagnose_case(
+    folder: Path, quick: bool, command: str, potential: str | None = None
+) -> tuple[list[str], dict[str, Any], bool]:
+    """Why low-frequency linewidths are what they are: lines, numbers, and whether the numerics are sound."""
+    from ldmd.diagnosis_study import as_json, diagnose, table, why_unusable
+
+    problem = _problem(folder, quick, potential)
+    title = problem.settings.material.name
+    if not problem.inspection.usable:
+        why = list(why_unusable(problem))
+        return [f"{title}: {why[0]}", *why[1:]], {"usable": False, "why": why}, False
+    found = diagnose(Runner(problem, problem.store, provenance_of(problem, command)))
+    closing = f"The next report of ldmd compare {problem.case.on_command_line} shows this as a figure."
+    rows = list(table(found))
+    lines = [f"{title}: {rows[0]}", *rows[1:], "", closing]
+    return lines, {"usable": True, **as_json(found)}, found.numerics_sound
+
+
 def check_potential(
     name: str, structure: Path | None, step: float, thresholds: list[str], potential_name: str | None = None
 ) -> tuple[list[str], bool]:

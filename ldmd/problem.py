@@ -101,9 +101,15 @@ class Problem:
     @functools.cached_property
     def third(self) -> ThirdOrder:
         """Third-order force constants as an operator."""
-        potential = self._differentiated
+        exact = None if self.by_differences else self.exact_third
+        return self.differences.third if exact is None else exact
+
+    @functools.cached_property
+    def exact_third(self) -> ThirdOrder | None:
+        """The same by automatic differentiation, whatever is in use; None for a black box."""
+        potential = self.differentiable
         if potential is None:
-            return self.differences.third
+            return None
         from ldmd.force_constants.autodiff import third_order
 
         return third_order(potential, self.atoms.positions, self._graph(potential))

@@ -43,7 +43,8 @@ T = TypeVar("T")
 STAGES = ("modes", "residuals", "linewidths", "conductivity", "dynamics", "green-kubo", "anharmonicity", "minima")
 """Of a comparison; ``WIDTH_STAGES`` run when asked for."""
 WIDTH_STAGES = ("width-convergence", "self-consistent")
-LATTICE_STAGES = ("modes", "residuals", "linewidths", "conductivity", *WIDTH_STAGES)
+DIAGNOSIS = "diagnosis"
+LATTICE_STAGES = ("modes", "residuals", "linewidths", "conductivity", *WIDTH_STAGES, DIAGNOSIS)
 """What force constants go into."""
 VERSIONS = {
     "modes": 1,
@@ -56,6 +57,7 @@ VERSIONS = {
     "minima": 1,
     "width-convergence": 1,
     "self-consistent": 1,
+    "diagnosis": 1,
 }
 
 BUILDS_ON: dict[str, tuple[str, ...]] = {
@@ -69,6 +71,7 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "minima": ("modes", "linewidths", "conductivity", "dynamics"),
     "width-convergence": ("modes", "linewidths", "conductivity"),
     "self-consistent": ("modes",),
+    "diagnosis": ("modes", "linewidths"),
 }
 """Stages whose code a stage's numbers depend on; their versions are part of its digest."""
 
@@ -152,6 +155,13 @@ class Runner:
                 inputs["allen_feldman_broadening"] = lattice.allen_feldman_broadening
         if stage in WIDTH_STAGES:
             inputs = {"temperature": settings.dynamics.temperature, "statistics": settings.lattice.statistics}
+        if stage == DIAGNOSIS:
+            lattice = settings.lattice
+            inputs = {
+                "temperature": settings.dynamics.temperature,
+                "broadening": lattice.broadening,
+                "width": lattice.width,
+            }
         if stage == "width-convergence":
             inputs["broadening"] = settings.lattice.fixed_broadening
         if stage in ("green-kubo", "anharmonicity", "minima"):

@@ -60,7 +60,7 @@ class Subject:
     """Noise of one component of a force, eV/Angstrom."""
     displacement: float = math.nan
     """Step of finite differences, Angstrom."""
-    truncation: float = 0.0
+    truncation: float = math.nan
     """Rms truncation of elements with a repeated atom by that step, eV/Angstrom^3; NaN if not known."""
 
 

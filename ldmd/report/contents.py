@@ -11,6 +11,7 @@ from ldmd.results import Check
 if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity
     from ldmd.comparison import Comparison
+    from ldmd.diagnosis_study import Diagnosis
     from ldmd.dynamics.trajectory import Trajectory
     from ldmd.green_kubo.estimate import GreenKuboResult
     from ldmd.inspection import Inspection
@@ -47,6 +48,7 @@ class ReportContents:
     minima: Minima | None = None
     comparison: Comparison | None = None
     width_study: WidthStudy | None = None
+    diagnosis: Diagnosis | None = None
     citations: tuple[str, ...] = ()
 
     @property

@@ -17,6 +17,7 @@ from ldmd.units import THZ
 
 if TYPE_CHECKING:
     from ldmd.diagnosis.evidence import Evidence
+    from ldmd.lattice.linewidths import Linewidths
 
 SIGNAL_TO_NOISE = 3.0
 """Linewidths below so many times the noise floor are in the hatched band."""
@@ -68,6 +69,12 @@ def linewidth_causes(evidence: Evidence, causes: Sequence[str], others: tuple[np
     return Figure(
         "diagnosis", "Why each low mode is as wide as it is", _caption(evidence, causes), description, svg, columns
     )
+
+
+def gamma_at(linewidths: Linewidths, temperature: float, statistics: str) -> np.ndarray:
+    """Linewidths (3N,) rad/ps at the nearest temperature (K) there is."""
+    row = int(np.argmin(np.abs(linewidths.temperatures - temperature)))
+    return np.asarray(linewidths.gamma[row, linewidths.statistics.index(statistics)])
 
 
 def _scale(axes: Axes, nu: np.ndarray, gamma: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from ldmd.report import (
     comparison_figures,
+    diagnosis_figure,
     dynamics_figures,
     lattice_figures,
     linewidth_figure,
@@ -290,6 +291,13 @@ def _lattice(contents: ReportContents) -> Section:
         blocks += [
             linewidth_figure.linewidth_scatter(flags, linewidths.kernel, linewidths.width),
             tables.flagged_table(flags),
+        ]
+    if contents.diagnosis is not None and linewidths is not None:
+        found = contents.diagnosis
+        gamma = diagnosis_figure.gamma_at(linewidths, found.evidence.temperature, found.evidence.statistics)
+        blocks += [
+            diagnosis_figure.linewidth_causes(found.evidence, found.causes, (modes.frequencies, gamma)),
+            tables.diagnosis_table(found),
         ]
     study = contents.width_study
     if study is not None:

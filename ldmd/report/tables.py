@@ -25,9 +25,11 @@ from ldmd.report.text import (
     with_error,
 )
 from ldmd.results import Check
+from ldmd.units import THZ
 
 if TYPE_CHECKING:
     from ldmd.comparison import Comparison, LedgerEntry
+    from ldmd.diagnosis_study import Diagnosis
     from ldmd.inspection import Inspection
     from ldmd.lattice.conductivity import Conductivity
     from ldmd.minima import Minima
@@ -190,6 +192,31 @@ def flagged_table(flags: FlaggedModes) -> Table:
         f"{brief(flags.temperature)} K. Overdamped: γ > ω. Localised: participation ratio below 0.2."
     )
     return table("flagged", caption, heads, rows)
+
+
+def diagnosis_table(diagnosis: Diagnosis) -> Table:
+    """Every diagnosed mode with its cause, the evidence and what to do."""
+    evidence = diagnosis.evidence
+    rows = [
+        (
+            figure(float(verdict.mode), text=whole(verdict.mode)),
+            figure(float(evidence.frequencies[row] / THZ)),
+            figure(float(evidence.gamma[row])),
+            words(str(verdict.cause)),
+            words(sentence(verdict.evidence), "prose"),
+            words(sentence(verdict.advice), "prose"),
+        )
+        for row, verdict in enumerate(diagnosis.verdicts)
+    ]
+    heads = (
+        ("Mode", True),
+        ("Frequency, THz", True),
+        ("Linewidth HWHM, rad/ps", True),
+        ("Cause", False),
+        ("Evidence", False),
+        ("What to do", False),
+    )
+    return table("causes", "Why each of the lowest modes is as wide as it is.", heads, rows)
 
 
 def conductivity_table(conductivity: Conductivity) -> Table:

@@ -1,0 +1,208 @@
+"""The diagnosis of a case: why its low-frequency linewidths are what they are. Computed when asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ldmd.problem import Problem
+from ldmd.progress import progress
+from ldmd.units import THZ
+from ldmd.workflow import DIAGNOSIS, Runner
+
+if TYPE_CHECKING:
+    from ldmd.diagnosis.collect import Conditions, Subject
+    from ldmd.diagnosis.evidence import Evidence
+    from ldmd.diagnosis.verdict import Verdict
+    from ldmd.lattice.modes import Modes
+
+STATISTICS = "classical"
+"""Of the linewidths that are diagnosed: those that the dynamics has."""
+PAIRS = 15
+"""Named of a structure with pairs at a kink: the nearest to it."""
+TOUCHED = 8
+"""Modes named for a structure with pairs at a kink: those that stretch them most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """Evidence and verdict for each of the lowest modes."""
+
+    evidence: Evidence
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """Of every mode, in its order."""
+        return tuple(str(verdict.cause) for verdict in self.verdicts)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many modes have each cause that occurs."""
+        return {cause: self.causes.count(cause) for cause in dict.fromkeys(self.causes)}
+
+    @property
+    def sound(self) -> bool:
+        """Whether no linewidth is blamed on anything, and none is left undecided."""
+        return set(self.causes) <= {"physical"}
+
+    @property
+    def numerics_sound(self) -> bool:
+        """Whether no linewidth is blamed on how the force constants were made."""
+        return not any(verdict.cause.numerical for verdict in self.verdicts)
+
+
+def diagnose(runner: Runner) -> Diagnosis:
+    """Read all meters of the force constants of a case, at the temperature of its dynamics."""
+    from ldmd.diagnosis.collect import collect, low_mode_count
+    from ldmd.diagnosis.evidence import Evidence
+
+    problem, lattice = runner.problem, runner.lattice()
+    conditions = _conditions(problem, low_mode_count(lattice.modes))
+    known = None if problem.settings.lattice.broadening == "self-consistent" else lattice.linewidths
+
+    def compute() -> Evidence:
+        with progress("diagnosis", 1.0) as advance:
+            done = 0.0
+
+            def report(_: str, share: float) -> None:
+                nonlocal done
+                advance(share - done)
+                done = share
+
+            return collect(_subject(problem, lattice.modes), conditions, known, progress=report).evidence
+
+    return _diagnosis(runner.stage(DIAGNOSIS, Evidence, compute))
+
+
+def stored_diagnosis(problem: Problem, provenance: Mapping[str, Any]) -> Diagnosis | None:
+    """The diagnosis of an earlier run for the present settings, if there is one."""
+    from ldmd.diagnosis.evidence import Evidence
+
+    if not problem.inspection.usable:
+        return None
+    found = Runner(problem, problem.store, provenance).stored(DIAGNOSIS, Evidence)
+    return None if found is None else _diagnosis(found)
+
+
+def table(diagnosis: Diagnosis) -> Iterator[str]:
+    """The verdicts as lines for a terminal."""
+    evidence = diagnosis.evidence
+    yield f"{len(evidence.modes)} lowest modes at {evidence.temperature:g} K, {evidence.statistics} statistics, " + (
+        f"force constants by {evidence.source}"
+    )
+    yield ""
+    yield f"{'mode':>5} {'THz':>7} {'HWHM rad/ps':>12} {'HWHM/w':>7}  {'cause':<28} evidence"
+    for row, verdict in enumerate(diagnosis.verdicts):
+        frequency, gamma = evidence.frequencies[row], evidence.gamma[row]
+        yield (
+            f"{verdict.mode:>5} {frequency / THZ:>7.3f} {gamma:>12.4g} {gamma / frequency:>7.3f}  "
+            f"{verdict.cause:<28} {verdict.evidence}"
+        )
+    yield ""
+    yield from _summary(diagnosis)
+
+
+def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The same for programs; numbers that were not measured are null."""
+    evidence = diagnosis.evidence
+    return {
+        "temperature_K": evidence.temperature,
+        "statistics": evidence.statistics,
+        "source": evidence.source,
+        "convention": "linewidths are HWHM in rad/ps, frequencies angular in rad/ps",
+        "numerics_sound": diagnosis.numerics_sound,
+        "causes": diagnosis.counts,
+        "modes": [
+            {
+                "mode": verdict.mode,
+                "frequency": float(evidence.frequencies[row]),
+                "linewidth": float(evidence.gamma[row]),
+                "noise_floor": _number(evidence.noise_floor[row]),
+                "participation_ratio": _number(evidence.participation_ratio[row]),
+                "effective_channels": _number(evidence.effective_channels[row]),
+                "cause": str(verdict.cause),
+                "evidence": verdict.evidence,
+                "advice": verdict.advice,
+                "missing": list(verdict.missing),
+            }
+            for row, verdict in enumerate(diagnosis.verdicts)
+        ],
+    }
+
+
+def why_unusable(problem: Problem) -> Iterator[str]:
+    """For a structure without usable force constants: its pairs at the edges of cutoffs, and the modes they touch."""
+    from ldmd.diagnosis.directional import STEPS, kink_share
+    from ldmd.lattice.modes import normal_modes
+
+    inspection, potential = problem.inspection, problem.differentiable
+    yield "force constants are unusable here:"
+    for check in inspection.checks:
+        if not check.passed:
+            yield f"  {check.name} = {check.value:.4g} {check.unit}: {check.advice}"
+    listed = list(
+        zip(inspection.switching_pairs, inspection.switching_distances, inspection.outer_cutoffs, strict=True)
+    )
+    for (i, j), distance, outer in listed[:PAIRS]:
+        names = f"{inspection.symbols[int(i)]}{int(i)}-{inspection.symbols[int(j)]}{int(j)}"
+        yield f"  {names} at {distance:.5f} Angstrom, {outer - distance:.5f} inside the cutoff {outer:.2f}"
+    if len(listed) > PAIRS:
+        yield f"  and {len(listed) - PAIRS} more"
+    if potential is None or not listed:
+        return
+    modes = normal_modes(problem.second, problem.atoms.get_masses())
+    rows = np.flatnonzero(modes.vibrating)
+    share = kink_share(
+        problem.atoms, potential.species, potential.switching, modes.displacements[:, rows], max(STEPS), max(STEPS)
+    )
+    yield "modes that stretch these pairs most (share of the squared stretch of their bonds), and the highest mode:"
+    for place in (*np.argsort(-share)[:TOUCHED], len(rows) - 1):
+        yield f"  mode {rows[place]} at {modes.frequencies[rows[place]] / THZ:.2f} THz: {share[place]:.0%}"
+
+
+def _diagnosis(evidence: Evidence) -> Diagnosis:
+    from ldmd.diagnosis.verdict import verdicts
+
+    return Diagnosis(evidence, verdicts(evidence))
+
+
+def _summary(diagnosis: Diagnosis) -> Iterator[str]:
+    for cause, amount in diagnosis.counts.items():
+        advice = next(verdict.advice for verdict in diagnosis.verdicts if verdict.cause == cause)
+        yield f"{amount:>4} {cause}" + ("" if cause == "physical" else f": {advice}")
+
+
+def _conditions(problem: Problem, lowest: int) -> Conditions:
+    from ldmd.diagnosis.collect import Conditions
+    from ldmd.lattice.broadening import broadening_named
+
+    settings = problem.settings
+    broadening = broadening_named(settings.lattice.fixed_broadening, settings.lattice.width)
+    return Conditions(settings.dynamics.temperature, STATISTICS, broadening, lowest)
+
+
+def _subject(problem: Problem, modes: Modes) -> Subject:
+    """The force constants in use; those of finite differences beside the exact ones, if there are any."""
+    from ldmd.diagnosis.collect import AUTODIFF, Subject
+
+    common = (problem.atoms, modes, problem.second, problem.third)
+    if not problem.by_differences:
+        return Subject(AUTODIFF, *common, potential=problem.differentiable)
+    accuracy = problem.differences.accuracy[1]
+    return Subject(
+        "finite differences",
+        *common,
+        potential=problem.differentiable,
+        exact=problem.exact_third,
+        sigma_force=accuracy.noise.independent,
+        displacement=accuracy.step.size,
+        truncation=accuracy.step.truncation_error,
+    )
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
