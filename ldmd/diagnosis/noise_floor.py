@@ -28,6 +28,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -268,8 +269,10 @@ def required_accuracy(
     A central difference has the noise sigma_F/(2 h^2), divided by sqrt(``copies``) where so many independent
     measurements of an element are averaged (at most 3), and the truncation K h^2/6, K the ``bending``
     (eV/Angstrom^5; see ``ldmd.force_constants.steps``). Their root of the sum of squares is held against
-    ``sigma_elements``. At the best step both are equal, so that sigma_F = 6 sqrt(copies) sigma^2 / K. Truncation is
-    no independent error and mostly obeys the sum rules, so that counting it makes the demand stricter than need be.
+    ``sigma_elements``, though truncation is no independent error. At the best step both are equal, so that sigma_F =
+    6 sqrt(copies) sigma^2 / K. Forces that repeat exactly, as in single precision, may be noisier than that: of their
+    rounding much is the same with and without a displaced atom, and cancels. In Stillinger-Weber silicon elements of
+    neighbours have a fourth, elements of one atom 0.6 of the error that the rounding of single forces leads to expect.
 
     Raises
     ------
@@ -279,11 +282,11 @@ def required_accuracy(
     if not displacement > 0.0:
         raise InputError("displacement", displacement, "give a positive step in Angstrom")
     known = 0.0 if bending is None else bending
-    best = _best(sigma_elements, known) if known > 0.0 else (np.nan, np.nan)
-    gain = np.sqrt(copies)
+    best = _best(float(sigma_elements), known) if known > 0.0 else (math.nan, math.nan)
+    gain = math.sqrt(copies)
     return Accuracy(
-        sigma_elements=sigma_elements,
-        relative=sigma_elements / rms_element if rms_element > 0.0 else np.nan,
+        sigma_elements=float(sigma_elements),
+        relative=float(sigma_elements / rms_element) if rms_element > 0.0 else math.nan,
         displacement=displacement,
         sigma_force=gain * _sigma_force(sigma_elements, displacement, known),
         best_displacement=best[0],
@@ -300,7 +303,7 @@ def _best(sigma_elements: float, bending: float) -> tuple[float, float]:
 
 def _sigma_force(sigma_elements: float, displacement: float, bending: float) -> float:
     truncation = bending * displacement**2 / 6.0
-    return float(2.0 * displacement**2 * np.sqrt(max(0.0, sigma_elements**2 - truncation**2)))
+    return 2.0 * displacement**2 * math.sqrt(max(0.0, float(sigma_elements) ** 2 - truncation**2))
 
 
 class _Deviations:
