@@ -16,12 +16,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+import spglib
 from ase import Atoms
 from ase.build import make_supercell
 from matscipy.neighbours import neighbour_list
@@ -88,6 +90,34 @@ class CrystalForceConstants:
         assert self.second.second is not None
         sums = np.abs(self.second.second.toarray().reshape(-1, len(self.second.supercell.atoms), 3).sum(axis=1))
         return float(sums.max() / np.abs(self.second.second.data).max())
+
+
+def primitive_of(unit: Atoms, tolerance: float = 1e-4) -> Atoms:
+    """The primitive cell of a unit cell, in its orientation and with its masses; the unit cell itself if it is one.
+
+    Atoms of one element but of different mass are different. ``tolerance`` in Angstrom.
+
+    Raises
+    ------
+    InputError
+        Where no crystal is found.
+    """
+    _, kinds = np.unique(np.stack([unit.numbers, unit.get_masses()]), axis=1, return_inverse=True)
+    names = np.ravel(kinds)
+    cell = (unit.cell.array.tolist(), unit.get_scaled_positions().tolist(), names.tolist())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, of how it reports errors
+        found = spglib.standardize_cell(cell, to_primitive=True, no_idealize=True, symprec=tolerance)
+    if found is None:
+        raise InputError("material.structure", f"{len(unit)} atoms", "is no crystal that spglib recognises")
+    if len(found[2]) == len(unit):
+        return unit
+    lattice, scaled, kept = found
+    first = [int(np.flatnonzero(names == name)[0]) for name in kept]
+    primitive = Atoms(unit.numbers[first], cell=lattice, scaled_positions=scaled, pbc=True)
+    primitive.set_masses(unit.get_masses()[first])
+    matched(primitive, unit)
+    return primitive
 
 
 def supercell_of(primitive: Atoms, matrix: Matrix) -> Supercell:

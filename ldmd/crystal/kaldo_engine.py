@@ -14,6 +14,7 @@ kALDo has no isotopes that could be kept apart here, and no meshes but boxes.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 from importlib.metadata import version
@@ -29,6 +30,7 @@ from ldmd.crystal.mesh import (
     MeshConductivity,
     MeshLinewidths,
     MeshSettings,
+    mesh_checks,
     shared_by_degenerate,
     transport,
 )
@@ -86,8 +88,9 @@ def conductivity(constants: CrystalForceConstants, settings: MeshSettings, compa
             kappa=np.array(kappa).reshape(*shape, 3, 3), per_mode=np.array(modes).reshape(widths.gamma.shape)
         )
     found = transport(bands, widths, f"kaldo {version('kaldo')}", settings.smearing, direct)
-    checks = [*constants.checks, *(_compared(found, np.array(own).reshape(*shape, 3, 3)) if compare else ())]
-    return transport(bands, widths, found.engine, settings.smearing, direct, checks)
+    checks = [*constants.checks, *mesh_checks(bands, widths)]
+    checks += _compared(found, np.array(own).reshape(*shape, 3, 3)) if compare else []
+    return dataclasses.replace(found, checks=tuple(checks))
 
 
 def _require_known(settings: MeshSettings) -> tuple[int, int, int]:

@@ -37,6 +37,8 @@ AT_REST = 1e-4 * THZ
 """rad/ps: modes below carry no heat; they are the translations at Gamma, or imaginary."""
 DEGENERATE = 1e-4 * THZ
 """rad/ps: bands closer than this share one linewidth."""
+NO_CHANNEL = 1e-12
+"""rad/ps: a smaller linewidth, of half a second, is a mode that finds nothing to scatter with on a coarse mesh."""
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 Grid = tuple[int, int, int] | tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
@@ -118,6 +120,11 @@ class MeshLinewidths:
         ("temperature", "statistics", "q", "band"), "rad/ps", "three-phonon linewidth, HWHM; 0 where not computed"
     )
     isotopes: np.ndarray = quantity(("q", "band"), "rad/ps", "linewidth by isotopes, HWHM; 0 where not asked for")
+
+    def unscattered(self, bands: Bands) -> int:
+        """Most modes of the whole mesh without a linewidth at any temperature: they are left out of conductivities."""
+        lost = bands.vibrating & (self.total < NO_CHANNEL)
+        return int((lost.sum(axis=-1) @ bands.weights).max(initial=0))
 
     @property
     def total(self) -> np.ndarray:
@@ -255,6 +262,16 @@ def transport(
     )
 
 
+def mesh_checks(bands: Bands, widths: MeshLinewidths) -> tuple[Check, ...]:
+    """Whether every mode of the mesh carries heat."""
+    unstable = "imaginary modes carry no heat here: relax the crystal, or take force constants of a finite temperature"
+    lost = "modes with no channel to scatter into are left out: take a finer mesh, or a wider smearing"
+    return (
+        Check("imaginary modes on the mesh", float(bands.imaginary), "<=", 0.0, "1", unstable),
+        Check("modes without scattering", float(widths.unscattered(bands)), "<=", 0.0, "1", lost),
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """Contributions (q, band, voigt) of all wave vectors that q stands for, W/(m K); a pair's is shared by halves."""
@@ -298,7 +315,7 @@ def _pair_weights(
     frequencies: np.ndarray, gamma: np.ndarray, statistics: Statistics, temperature: float, kernel: Kernel
 ) -> np.ndarray:
     """c_mn tau_mn (band, band) in eV ps/K; zero where a mode carries no heat or has no linewidth."""
-    vibrating = (frequencies > AT_REST) & (gamma > 0.0)
+    vibrating = (frequencies > AT_REST) & (gamma >= NO_CHANNEL)
     safe = np.where(vibrating, frequencies, 1.0)
     first, second = safe[:, None], safe[None, :]
     capacity = statistics.heat_capacity(first, second, temperature)

@@ -30,6 +30,7 @@ from ldmd.crystal.mesh import (
     MeshConductivity,
     MeshLinewidths,
     MeshSettings,
+    mesh_checks,
     shared_by_degenerate,
     transport,
 )
@@ -37,7 +38,6 @@ from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import ForceConstants, second_blocks, third_blocks
 from ldmd.force_constants.exchange.files import peer, require_file
 from ldmd.force_constants.exchange.supercell import matched
-from ldmd.results import Check
 from ldmd.units import THZ
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def conductivity(
     """
     bands, widths = scattering(constants, settings, electrostatics, memory)
     direct = direct_solution(constants, settings, electrostatics, memory) if settings.direct else None
-    checks = (*constants.checks, _stable(bands))
+    checks = (*constants.checks, *mesh_checks(bands, widths))
     return transport(bands, widths, f"phono3py {version('phono3py')}", settings.smearing, direct, checks)
 
 
@@ -108,7 +108,9 @@ def scattering(
     """Harmonic modes and velocities of the mesh, and all linewidths."""
     program = _prepared(constants, settings, electrostatics, memory)
     temperatures = [*settings.temperatures, HOT]
-    program.run_thermal_conductivity(temperatures=temperatures, is_isotope=settings.isotopes, log_level=0)
+    # Its own conductivity, not taken, is infinite where a mode has no channel.
+    with np.errstate(over="ignore"):
+        program.run_thermal_conductivity(temperatures=temperatures, is_isotope=settings.isotopes, log_level=0)
     found = program.thermal_conductivity
     frequencies = THZ * np.asarray(found.frequencies)
     gamma = THZ * np.asarray(found.gamma)[0]
@@ -191,13 +193,14 @@ def _boltzmann(
     if not temperatures:
         return []
     _require_collisions(program, len(temperatures), memory)
-    program.run_thermal_conductivity(
-        is_LBTE=True,
-        temperatures=temperatures,
-        is_isotope=variances is not None,
-        mass_variances=variances,
-        log_level=0,
-    )
+    with np.errstate(over="ignore"):
+        program.run_thermal_conductivity(
+            is_LBTE=True,
+            temperatures=temperatures,
+            is_isotope=variances is not None,
+            mass_variances=variances,
+            log_level=0,
+        )
     found = program.thermal_conductivity
     kappa, modes = np.asarray(found.kappa)[0], np.asarray(found.mode_kappa)[0]
     modes = modes[..., :3].mean(axis=-1) / found.grid_weights.sum()
@@ -280,8 +283,3 @@ def _require_collisions(program: Any, temperatures: int, memory: float) -> None:
     if needed > memory:
         fix = f"the direct solution would need {1e-9 * needed:.1f} GB; take a coarser mesh, or relaxation times only"
         raise InputError("mesh", f"{count} irreducible wave vectors", fix)
-
-
-def _stable(bands: Bands) -> Check:
-    advice = "imaginary modes carry no heat here: relax the crystal, or take force constants of a finite temperature"
-    return Check("imaginary modes on the mesh", float(bands.imaginary), "<=", 0.0, "1", advice)
