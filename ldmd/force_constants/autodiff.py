@@ -18,7 +18,14 @@ import scipy.sparse as sp
 from ldmd.force_constants.directional import directional_third_order, part_of, selections, site_gradient
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SiteGroup, SiteThirdOrder, ThirdOrder
-from ldmd.potentials.base import Parameters, SiteEnergies, SitePotential, edge_vectors
+from ldmd.potentials.base import (
+    HessianPotential,
+    Parameters,
+    SiteEnergies,
+    SiteHessians,
+    SitePotential,
+    edge_vectors,
+)
 from ldmd.structures import NeighbourGraph, SiteBlock
 
 SITES_AT_ONCE = 64
@@ -32,10 +39,10 @@ def second_order(potential: SitePotential, positions: np.ndarray, graph: Neighbo
     size = 3 * len(positions)
     matrix = sp.csr_array((size, size))
     for block, edges in zip(graph.blocks, edge_vectors(jnp.asarray(positions), graph), strict=True):
-        hessians = np.asarray(_site_hessians(potential.site_energies, edges, potential.parameters(block)))
-        count, width = hessians.shape[2], hessians.shape[0]
+        hessians = _block_hessians(potential, block, edges)
+        count, width, _ = hessians.shape
         pointers = np.arange(count + 1)
-        diagonal = sp.bsr_array((hessians.transpose(2, 0, 1), pointers[:-1], pointers), shape=(count * width,) * 2)
+        diagonal = sp.bsr_array((hessians, pointers[:-1], pointers), shape=(count * width,) * 2)
         differences = _edge_differences(block, size)
         matrix = matrix + differences.T @ diagonal @ differences
     matrix = sp.csr_array(0.5 * (matrix + matrix.T))
@@ -67,6 +74,27 @@ def site_third_order(potential: SitePotential, positions: np.ndarray, graph: Nei
     for block, edges in zip(graph.blocks, edge_vectors(jnp.asarray(positions), graph), strict=True):
         groups.extend(_group_sites(_site_tensors(potential, block, np.asarray(edges)), block))
     return SiteThirdOrder(3 * len(positions), tuple(groups))
+
+
+def _block_hessians(potential: SitePotential, block: SiteBlock, edges: jax.Array) -> np.ndarray:
+    """(n, 3M, 3M), edge components ordered 3 m + a."""
+    if not isinstance(potential, HessianPotential):
+        found = _site_hessians(potential.site_energies, edges, potential.parameters(block))
+        return np.asarray(found).transpose(2, 0, 1)
+    count, width = edges.shape[2], 3 * edges.shape[1]
+    hessians = np.empty((count, width, width))
+    for sites in selections(count, SITES_AT_ONCE) if count else ():
+        parameters = potential.parameters(part_of(block, sites))
+        some = _given_hessians(potential.site_hessians, edges[:, :, sites], parameters)
+        hessians[sites] = some
+    return hessians
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _given_hessians(function: SiteHessians, edges: jax.Array, parameters: Parameters) -> jax.Array:
+    """(n, 3M, 3M) from the potential's own (n, 3, M, 3, M)."""
+    width = 3 * edges.shape[1]
+    return function(edges, parameters).transpose(0, 2, 1, 4, 3).reshape(-1, width, width)
 
 
 @functools.partial(jax.jit, static_argnums=0)

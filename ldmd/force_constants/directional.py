@@ -7,7 +7,8 @@ Hessian H along the steps s_e = u_j - u_i of its edges e = i -> j,
     A_ef = d/dt H_ef(r + t s) at t = 0,   sum_c Phi_abc u_c = sum over sites of E^T A E,   E = d(edges)/d(atoms).
 
 A is the linearised map t -> d/dt' (D^2 U(r + t' s) t), applied to 3M unit tangents: a unit tangent is the same edge
-component for all sites of a chunk at once. The linearisation is shared by the tangents; sharing it between directions
+component for all sites of a chunk at once; a potential that gives its Hessians itself (``HessianPotential``) has them
+differentiated along the steps instead. The linearisation is shared by the tangents; sharing it between directions
 as well would save less than a sixth of the work and multiply the memory, so directions follow one another.
 
 E holds only 1 and -1, so E^T A E is A itself between the far ends of the edges, with minus its sums over edges as the
@@ -31,7 +32,14 @@ import scipy.sparse as sp
 
 from ldmd.errors import InputError
 from ldmd.force_constants.third import ThirdOrder
-from ldmd.potentials.base import Parameters, SiteEnergies, SitePotential, edge_vectors
+from ldmd.potentials.base import (
+    HessianPotential,
+    Parameters,
+    SiteEnergies,
+    SiteHessians,
+    SitePotential,
+    edge_vectors,
+)
 from ldmd.structures import NeighbourGraph, SiteBlock
 
 SITES_AT_ONCE = 16
@@ -152,7 +160,22 @@ def _local_slopes(
 
     units = jnp.eye(3 * slots).reshape(slots, 3, slots, 3).transpose(0, 1, 3, 2)
     rows = jax.lax.map(row, units.reshape(-1, 3, slots)).reshape(slots, 3, 3, slots, count)
-    local = rows.transpose(4, 0, 3, 1, 2).reshape(count, slots, slots, 9)
+    return _between_atoms(rows.transpose(4, 0, 3, 1, 2).reshape(count, slots, slots, 9))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _slopes_of_hessians(
+    function: SiteHessians, edges: jax.Array, steps: jax.Array, present: jax.Array, parameters: Parameters
+) -> jax.Array:
+    """The same where the potential gives the Hessians: their derivative along the steps."""
+    slots, count = present.shape
+    along = jnp.where(present, steps, 0.0)
+    _, slope = jax.jvp(lambda at: function(at, parameters), (edges,), (along,))
+    return _between_atoms(slope.transpose(0, 2, 4, 1, 3).reshape(count, slots, slots, 9))
+
+
+def _between_atoms(local: jax.Array) -> jax.Array:
+    """Blocks (n, M, M, 9) between edges -> (n, M + 1, M + 1, 9) between atoms, the centre last."""
     local = jnp.concatenate([local, -jnp.sum(local, axis=1, keepdims=True)], axis=1)
     return jnp.concatenate([local, -jnp.sum(local, axis=2, keepdims=True)], axis=2)
 
@@ -186,6 +209,8 @@ def _compiled(potential: SitePotential, block: SiteBlock, edges: np.ndarray, sit
     """``_local_slopes`` for chunks of this shape; JAX keeps it, so that the same shapes compile once per process."""
     some, part = jnp.asarray(edges[:, :, sites]), part_of(block, sites)
     parameters, present = potential.parameters(part), jnp.asarray(part.present)
+    if isinstance(potential, HessianPotential):
+        return _slopes_of_hessians.lower(potential.site_hessians, some, some, present, parameters).compile()
     return _local_slopes.lower(potential.site_energies, some, some, present, parameters).compile()
 
 

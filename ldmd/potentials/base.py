@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ from ldmd.units import FORCE_TO_ACCELERATION
 
 Parameters = Any
 SiteEnergies = Callable[[jax.Array, Parameters], jax.Array]
+SiteHessians = Callable[[jax.Array, Parameters], jax.Array]
 
 
 class SitePotential(Protocol):
@@ -55,6 +56,19 @@ class SitePotential(Protocol):
 
     def fingerprint(self) -> bytes:
         """Bytes that identify the numbers of the model, for digests."""
+        ...
+
+
+@runtime_checkable
+class HessianPotential(Protocol):
+    """A potential that writes the Hessians of its site energies itself, in fewer operations than JAX would need."""
+
+    @property
+    def site_hessians(self) -> SiteHessians:
+        """Pure function (edges (3, M, n), parameters) -> second derivatives (n, 3, M, 3, M), eV/Angstrom^2.
+
+        Zero for edges beyond the cutoff, and differentiable by the edges once more.
+        """
         ...
 
 

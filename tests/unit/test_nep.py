@@ -9,16 +9,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from ase import Atoms
 from nep_models import rattled_silicon, write_nep
 
 from ldmd.dynamics.integrate import Engine, maxwell_velocities
 from ldmd.errors import InputError
 from ldmd.force_constants.autodiff import second_order
-from ldmd.force_constants.directional import directional_third_order
-from ldmd.potentials.base import edge_vectors, energies_forces_virial, graph_parameters
-from ldmd.potentials.nep import NepPotential, nep_site_energies, read_nep
-from ldmd.structures import NeighbourGraph, neighbour_graph
+from ldmd.force_constants.directional import directional_third_order, part_of, site_gradient
+from ldmd.potentials.base import SiteEnergies, SitePotential, edge_vectors, energies_forces_virial, graph_parameters
+from ldmd.potentials.nep import NepPotential, read_nep
+from ldmd.potentials.nep_hessian import nep_site_hessians
+from ldmd.potentials.nep_sites import NepParameters, nep_site_energies
+from ldmd.structures import NeighbourGraph, SiteBlock, neighbour_graph
 
 SPECIES = ("Ge", "Si")
 CUTOFF = "4.2 3.4 50 40"
@@ -120,6 +123,68 @@ def test_third_derivatives_of_padded_edges_are_zero(atoms: Atoms, potential: Nep
     assert bool(jnp.isfinite(everything).all())
     np.testing.assert_array_equal(everything, existing)
     np.testing.assert_array_equal(np.asarray(everything)[:, ~block.present], 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class WithoutHessians:
+    """The same potential as JAX would differentiate it."""
+
+    whole: NepPotential
+
+    @property
+    def site_energies(self) -> SiteEnergies:
+        return self.whole.site_energies
+
+    def parameters(self, block: SiteBlock) -> NepParameters:
+        return self.whole.parameters(block)
+
+
+@pytest.mark.slow
+def test_hessians_and_their_slopes_are_those_of_the_energy(atoms: Atoms, potential: NepPotential) -> None:
+    """Products of small matrices against derivatives of the energy: second and third order of the whole cell."""
+    graph = graph_of(atoms, potential)
+    direction = np.random.default_rng(5).normal(size=3 * len(atoms))
+    plain = WithoutHessians(potential)
+    for order in (second_order_matrix, lambda *arguments: slope_along(direction, *arguments)):
+        found, expected = (order(one, atoms.positions, graph).toarray() for one in (potential, plain))
+        np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-11 * np.abs(expected).max())
+
+
+def second_order_matrix(potential: SitePotential, positions: np.ndarray, graph: NeighbourGraph) -> sp.csr_array:
+    return second_order(potential, positions, graph).matrix
+
+
+def slope_along(
+    direction: np.ndarray, potential: SitePotential, positions: np.ndarray, graph: NeighbourGraph
+) -> sp.csr_array:
+    return directional_third_order(potential, positions, graph).along(direction)
+
+
+@pytest.mark.parametrize("l_max", ["0 0 0", "5 0 0"])
+def test_hessians_of_other_models(tmp_path: Path, l_max: str) -> None:
+    """Nothing angular but a repulsion; and degrees beyond 4 with an angular part in fewer slots."""
+    potential = read_nep(write_nep(tmp_path / "nep.txt", "nep4_zbl", cutoff=CUTOFF, l_max=l_max, zbl="1.2 2.6"))
+    atoms = rattled_silicon(repeats=2)
+    graph = graph_of(atoms, potential)
+    (block,), (edges,) = graph.blocks, edge_vectors(jnp.asarray(atoms.positions), graph)
+    sites = np.arange(2)
+    order = np.argsort(np.linalg.norm(edges, axis=0), axis=0)[:, sites]
+    kept = part_of(block, sites)
+    kept = dataclasses.replace(
+        kept,
+        neighbour_kinds=np.take_along_axis(kept.neighbour_kinds, order, axis=0),
+        present=np.take_along_axis(kept.present, order, axis=0),
+    )
+    some = jnp.take_along_axis(edges[:, :, sites], order[None], axis=1)
+    near = int((np.linalg.norm(some, axis=0) < potential.core.max()).sum(axis=0).max())
+    parameters = potential.parameters(kept, near)
+    gradient = jax.jit(site_gradient(nep_site_energies, parameters))
+    found = np.asarray(jax.jit(nep_site_hessians)(some, parameters))
+    step = 1e-5
+    for slot, axis in ((0, 0), (2, 1), (near + 1, 2)):
+        shift = jnp.zeros_like(some).at[axis, slot].set(step)
+        expected = np.asarray((gradient(some + shift) - gradient(some - shift)) / (2.0 * step)).transpose(2, 0, 1)
+        np.testing.assert_allclose(found[:, :, :, axis, slot], expected, rtol=0.0, atol=1e-7 * np.abs(found).max())
 
 
 @pytest.mark.slow
