@@ -38,6 +38,8 @@ LOW_THZ = 2.0
 """Modes below this frequency are diagnosed,"""
 FEWEST, MOST = 12, 64
 """so many at least and at most."""
+HIDDEN = 0.01
+"""Errors that the sum rules show, over those that noise of forces leads to expect, below which they were restored."""
 STRETCHED = 1e-3
 """Share of a mode's bond stretch near kinks from which on it is scanned."""
 
@@ -174,9 +176,11 @@ class _Errors:
 
 
 def _errors(subject: Subject) -> _Errors:
-    """Independent errors of the elements: what the sum rules show, or what the noise of the forces leads to expect.
+    """Independent errors of the elements: what the sum rules show.
 
-    Exact derivatives have those of rounding, a part of 2e-16 of the elements each.
+    What the noise of a single force leads to expect is several times too much where forces repeat exactly, for much of
+    it cancels in a difference; it counts only where the sum rules were restored and show nothing any more. Exact
+    derivatives have the errors of rounding, a part of 2e-16 of the elements each.
     """
     third = subject.third
     if subject.source == AUTODIFF:
@@ -184,7 +188,7 @@ def _errors(subject: Subject) -> _Errors:
         return _Errors(float(np.finfo(float).eps) * rms, rms, 0.0, 1.0)
     measured = element_errors(third)
     predicted = subject.sigma_force / (2.0 * subject.displacement**2) / math.sqrt(3.0)  # three measurements averaged
-    sigma = max(measured.sigma, 0.0 if math.isnan(predicted) else predicted)
+    sigma = predicted if measured.sigma < HIDDEN * predicted else measured.sigma
     return _Errors(sigma, measured.rms, _truncation(subject), measured.diagonal_ratio)
 
 
