@@ -6,6 +6,7 @@ minimum) does not stop the others: the overview says what is missing and how to 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,7 @@ def _member(folder: Path, name: str, quick: bool, target: Path, command: str) ->
         case = load_case(folder, name)
         problem = load_problem(case, _shortened(case.settings, quick))
         contents = report_contents(problem, provenance_of(problem, command))
-        write_case_report(contents, target / name)
+        write_case_report(dataclasses.replace(contents, overview="../report.html"), target / name)
     except InputError as error:
         logger.warning("potential %s is left out: %s", name, error)
         return Member(name, kind, page, failure=str(error), remedy=_remedy(folder, settings, command))

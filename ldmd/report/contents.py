@@ -50,6 +50,8 @@ class ReportContents:
     width_study: WidthStudy | None = None
     diagnosis: Diagnosis | None = None
     citations: tuple[str, ...] = ()
+    overview: str = ""
+    """Where the overview of all potentials is, relative to the report; empty where there is none."""
 
     @property
     def temperature(self) -> float:

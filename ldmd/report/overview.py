@@ -98,17 +98,11 @@ class Overview:
         return max(member.exit_code for member in self.members)
 
     @property
-    def spread(self) -> float:
-        """Of the conductivities of the dynamics over the potentials: largest minus smallest, over their mean."""
-        values = [comparison.dynamics.value for comparison in self._comparisons]
-        return (max(values) - min(values)) / float(np.mean(values)) if len(values) > 1 else math.nan
-
-    @property
-    def gap(self) -> float:
-        """Largest difference between the methods for one potential, over the value of the dynamics."""
-        gaps = [abs(c.difference.value) / c.dynamics.value for c in self._comparisons]
-        return max(gaps, default=math.nan)
-
-    @property
-    def _comparisons(self) -> tuple[Comparison, ...]:
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The verdicts that there are."""
         return tuple(member.comparison for member in self.members if member.comparison is not None)
+
+    @property
+    def agreed(self) -> int:
+        """For how many potentials the methods agree."""
+        return sum(comparison.agree for comparison in self.comparisons)

@@ -128,7 +128,7 @@ def linewidths_together(overview: Overview) -> Figure:
             gamma, order = found.gamma[found.reference], np.argsort(found.frequency)
             shown = order[(found.frequency[order] > 0.0) & (gamma[order] > 0.0)]
             axes.scatter(
-                found.frequency[shown], gamma[shown], s=7, lw=0, alpha=0.38, color=look[name].color,
+                found.frequency[shown], gamma[shown], s=9, lw=0, alpha=0.5, color=look[name].color,
                 marker=look[name].marker, rasterized=True,
             )  # fmt: skip
             columns += [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ldmd.report import overview_figures
 from ldmd.report.overview import LOW_SHARE, Member, Overview, low_damping
-from ldmd.report.page import Headline, Page, Section, render_page
+from ldmd.report.page import Headline, Page, Section, finding, render_page
 from ldmd.report.tables import Cell, Table, figure, table, words
-from ldmd.report.text import brief, count, fixed, number, rounded, sentence, signed, whole, with_error
+from ldmd.report.text import brief, count, fixed, number, sentence, signed, whole, with_error
 from ldmd.results import Estimate
 from ldmd.store import write_atomically
 
@@ -46,7 +46,7 @@ def render_overview(overview: Overview) -> str:
 
 def overview_headline(overview: Overview) -> Headline:
     """For how many potentials the methods agree, what the choice of one matters, and what is missing."""
-    agreed, compared, total = _agreed(overview), len(overview.compared), len(overview.members)
+    agreed, compared, total = overview.agreed, len(overview.compared), len(overview.members)
     if not compared:
         text, tone, mark = "No potential could be compared.", "disagree", "✗"
     elif agreed == total:
@@ -58,16 +58,17 @@ def overview_headline(overview: Overview) -> Headline:
     return Headline(text, tone, mark, tuple(_lines(overview)), tuple(_numbers(overview)), tuple(_problems(overview)))
 
 
-def _agreed(overview: Overview) -> int:
-    return sum(member.comparison.agree for member in overview.compared if member.comparison is not None)
-
-
 def _lines(overview: Overview) -> Iterator[str]:
-    if math.isfinite(overview.spread):
+    comparisons = overview.comparisons
+    if len(comparisons) > 1:
+        lattice = sorted(comparison.lattice_classical.value for comparison in comparisons)
+        dynamics = sorted(comparison.dynamics.value for comparison in comparisons)
+        farthest = max(abs(comparison.sigmas) for comparison in comparisons)
+        ends = [f"{number(values[0])} to {number(values[-1])}" for values in (lattice, dynamics)]
         yield (
-            f"At {brief(overview.temperature)} K the potentials differ among each other by "
-            f"{number(100.0 * overview.spread, 2)} % of their mean conductivity in molecular dynamics; for one and the "
-            f"same potential, lattice and molecular dynamics differ by {number(100.0 * overview.gap, 2)} % at most."
+            f"At {brief(overview.temperature)} K the conductivity is {ends[0]} W/(m K) by the potential in classical "
+            f"lattice dynamics, and {ends[1]} W/(m K) in molecular dynamics; for one and the same potential the "
+            f"methods are at most {number(farthest, 2)} standard errors apart."
         )
     missing = [member.name for member in overview.members if member.contents is None]
     if missing:
@@ -93,8 +94,7 @@ def _problems(overview: Overview) -> Iterator[tuple[str, str, str]]:
             yield member.name, member.failure.rstrip("."), sentence(member.remedy)
             continue
         for _, check in member.contents.failed_checks:
-            finding = f"{check.name}, {rounded(check.value)} in place of {check.relation} {brief(check.threshold)}"
-            yield member.name, finding, sentence(check.advice)
+            yield member.name, f"{check.name}, {finding(check)}", sentence(check.advice)
 
 
 def overview_sections(overview: Overview) -> Iterator[Section]:

@@ -18,10 +18,7 @@ def overview_summary(overview: Overview) -> dict[str, Any]:
             "exit_code": overview.exit_code,
             "conventions": CONVENTIONS,
             "temperature": measured(overview.temperature, "K"),
-            "spread_over_potentials": measured(
-                overview.spread, "1", convention="of the dynamics: largest minus smallest, over the mean"
-            ),
-            "largest_difference_of_methods": measured(overview.gap, "1", convention="over the value of the dynamics"),
+            "agreed": overview.agreed,
             "potentials": {member.name: _member(member, overview.temperature) for member in overview.members},
             "settings": overview.settings,
             "provenance": overview.provenance,

@@ -39,6 +39,7 @@ from ldmd.report.text import (
     whole,
     with_error,
 )
+from ldmd.results import Check
 from ldmd.store import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -80,6 +81,8 @@ class Page:
     settings: Mapping[str, Any]
     provenance: Mapping[str, Any]
     citations: tuple[str, ...]
+    parent: str = ""
+    """Where a link to all potentials leads."""
 
 
 def write_report(contents: ReportContents, path: Path) -> None:
@@ -107,6 +110,7 @@ def render(contents: ReportContents) -> str:
         settings=contents.settings,
         provenance=contents.provenance,
         citations=contents.citations,
+        parent=contents.overview,
     )
     return render_page(page)
 
@@ -138,15 +142,7 @@ def render_page(page: Page) -> str:
 def headline(contents: ReportContents) -> Headline:
     """What the reader should know after one second."""
     comparison, failed = contents.comparison, contents.failed_checks
-    problems = tuple(
-        (
-            check.name,
-            f"{rounded(check.value)}, should be {'at most' if check.relation == '<=' else 'at least'} "
-            f"{brief(check.threshold)}{unit_text(check.unit)}",
-            sentence(check.advice),
-        )
-        for _, check in failed
-    )
+    problems = tuple((check.name, finding(check), sentence(check.advice)) for _, check in failed)
     if comparison is None:
         wrong = not contents.inspection.usable
         text = "This structure cannot be trusted yet." if wrong else "There is nothing to compare yet."
@@ -168,6 +164,12 @@ def headline(contents: ReportContents) -> Headline:
     else:
         text, tone, mark = "The two methods agree.", "agree", "✓"
     return Headline(text, tone, mark, (sentence(comparison.sentence),), _numbers(contents), problems)
+
+
+def finding(check: Check) -> str:
+    """The value of a check and what it should have been."""
+    relation = "at most" if check.relation == "<=" else "at least"
+    return f"{rounded(check.value)}, should be {relation} {brief(check.threshold)}{unit_text(check.unit)}"
 
 
 def coordination_sentence(contents: ReportContents) -> str:

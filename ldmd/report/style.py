@@ -159,7 +159,7 @@ def label_decades(axes: Axes) -> None:
     bottom, top = axes.get_ylim()
     decades = range(math.floor(math.log10(bottom)), math.ceil(math.log10(top)) + 1)
     few = math.log10(top / bottom) < 2.0
-    steps = decades[:: 1 + len(decades) // 7]
+    steps = decades[:: 1 + len(decades) // 9]
     ticks = [m * 10.0**k for k in steps for m in ((1, 2, 5) if few else (1,))]
     labels = [f"{tick:g}" if few or 1e-3 < tick < 1e4 else power_of_ten(round(math.log10(tick))) for tick in ticks]
     axes.set_yticks(ticks, labels)

@@ -7,6 +7,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ase import Atoms
 from scipy import constants
 
 from ldmd.errors import InputError
@@ -18,10 +19,12 @@ from ldmd.glass import (
     crystal_memory,
     decorate_with_bridges,
     diamond_network,
+    elemental,
     keating_energy,
     keating_forces,
     ring_statistics,
 )
+from ldmd.glass.build import _decorated
 from ldmd.glass.keating import ALPHA, BETA, BOND_LENGTH, relax
 from ldmd.glass.network import bonds_of, pairing, switch
 
@@ -184,3 +187,27 @@ def test_angle_spread_is_zero_in_diamond_and_grows_with_disorder() -> None:
     spreads = [bond_angle_spread_degrees(shaken(amplitude)) for amplitude in (0.0, 0.1, 0.2)]
     assert spreads[0] == pytest.approx(0.0, abs=1e-5)
     assert spreads[0] < spreads[1] < spreads[2]
+
+
+def test_one_element_stands_on_every_node_with_the_bonds_of_its_crystal() -> None:
+    network = diamond_network(64)
+    silicon, carbon = elemental(network, "Si"), elemental(network, "C")
+    assert silicon.get_chemical_symbols() == ["Si"] * 64
+    assert silicon.cell.array == pytest.approx(2 * 5.43 * np.eye(3))
+    assert carbon.cell.array == pytest.approx(2 * 3.57 * np.eye(3))
+    assert neighbour_distances(carbon) == pytest.approx(3.57 * np.sqrt(3.0) / 4.0)
+    with pytest.raises(InputError, match="four bonds per atom suit C, Si, Ge; choose one of them"):
+        elemental(network, "Cu")
+
+
+def neighbour_distances(atoms: Atoms) -> np.ndarray:
+    distances = atoms.get_all_distances(mic=True)
+    return np.sort(distances, axis=1)[:, 1:5]
+
+
+def test_a_glass_is_built_of_what_the_potential_knows() -> None:
+    network = diamond_network(64)
+    assert _decorated(network, ("Si",)).get_chemical_formula() == "Si64"
+    assert _decorated(network, ("O", "Si")).get_chemical_formula() == "O128Si64"
+    with pytest.raises(InputError, match="a glass is built of SiO2 or of a single element only"):
+        _decorated(network, ("Ga", "N"))

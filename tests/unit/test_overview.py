@@ -148,7 +148,7 @@ def test_the_headline_counts_verdicts(overview: Overview) -> None:
     members = (overview.members[0], dataclasses.replace(overview.members[1], contents=changed(full, 2.0, False)))
     apart = dataclasses.replace(overview, members=members)
     assert (overview_headline(apart).tone, apart.exit_code) == ("disagree", 1)
-    assert apart.spread == pytest.approx(1.0 / 1.5)
+    assert (overview.agreed, apart.agreed) == (2, 1)
     none = dataclasses.replace(overview, members=(MISSING,))
     assert overview_headline(none).text == "No potential could be compared." and none.exit_code == 2
     assert "</html>" in render_overview(none)
