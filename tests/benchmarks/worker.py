@@ -1,7 +1,7 @@
 """One structure in a process of its own, so that its peak memory is its own: python worker.py INPUT.json OUTPUT.json
 
-``lattice`` goes from force constants to QHGK, ``third`` through third-order force constants alone. Times in s,
-memory in GB; what is compiled on first use is in the first time of each list.
+``lattice`` goes from force constants to QHGK, ``third`` through third-order force constants alone, ``nep`` through
+steps of dynamics. Times in s, memory in GB; what is compiled on first use is in the first time of each list.
 """
 
 from __future__ import annotations
@@ -103,6 +103,13 @@ def third(structure: str, elements: str) -> dict[str, Any]:
     return {"set-up": setup, "application": float(np.median(application)), "listing": listing}
 
 
+def nep(cores: int, repeats: int) -> dict[str, Any]:
+    """Steps of dynamics with a neuroevolution potential, on so many cores."""
+    from rows_nep import steps
+
+    return steps(cores, repeats)
+
+
 def _operator(found: Any) -> Any:
     """The same operator, with where its contractions are non-zero known."""
     assert found.pattern.nnz
@@ -123,7 +130,7 @@ def _repeated(work: Callable[[], Any], times: int) -> tuple[Any, list[float]]:
 def main() -> None:
     """Read the task, do it, write the result."""
     task = json.loads(Path(sys.argv[1]).read_text())
-    work = {"lattice": lattice, "third": third}[task.pop("task")]
+    work = {"lattice": lattice, "third": third, "nep": nep}[task.pop("task")]
     Path(sys.argv[2]).write_text(json.dumps(work(**task)))
 
 
