@@ -175,7 +175,7 @@ def _other_panel(axes: Axes, result: MeshConductivity | None) -> str:
     if values is None or result is None:
         return ""
     axes.plot(result.temperatures, values, color=style.GREY, lw=0.8, zorder=1)
-    return f"{method.name}, classical"
+    return f"{method.name.split()[0]}, classical"
 
 
 def _dynamics(axes: Axes, points: Sequence[DynamicsPoint]) -> Columns:
@@ -234,11 +234,11 @@ def _legend(
     ink, handles, labels = style.INK, list[Any](), list[str]()
     known = methods_of(commensurate)
     for method in methods:
-        look: dict[str, Any] = {"color": ink, "ls": "", "marker": "", "lw": method.weight}
-        look |= {"ls": method.dash} if converged is not None else {}
-        look |= {"marker": method.marker} if commensurate is not None and method in known else {}
-        handles.append(Line2D([], [], ms=4.8, mfc="white", mew=1.0, **look))
-        labels.append(method.name)
+        line = Line2D([], [], color=ink, ls=method.dash, lw=method.weight)
+        mark = Line2D([], [], color=ink, ls="", marker=method.marker, ms=4.8, mfc="white", mew=1.0)
+        drawn = ((line, converged is not None), (mark, method in known and commensurate is not None))
+        handles.append(tuple(artist for artist, there in drawn if there))
+        labels.append(method.name.split()[0])
     if commensurate is not None:
         handles.append(tuple(Line2D([], [], color=ink, ls="", marker=m.marker, ms=4.8, mfc="white") for m in known))
         labels.append("supercell of the dynamics")
@@ -249,8 +249,9 @@ def _legend(
         handles.append(Line2D([], [], color=style.DYNAMICS, marker="s", ms=5.5, ls=""))
         labels.append("molecular dynamics")
     figure.legend(
-        handles, labels, loc="outside upper left", ncols=3, columnspacing=1.4, handlelength=2.8,
-        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.4)},
+        handles, labels, loc="outside upper left", ncols=3, columnspacing=1.0,
+        handlelength=2.8 if commensurate is None else 4.0,
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.6)},
     )  # fmt: skip
 
 
