@@ -1,9 +1,13 @@
-"""The diagnosis of a case: why its low-frequency linewidths are what they are. Computed when asked for."""
+"""The diagnosis of a case: why its low-frequency linewidths are what they are. Computed when asked for.
+
+What was measured is kept (``Record``); verdicts are made of it each time, for they cost nothing.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +18,14 @@ from ldmd.units import THZ
 from ldmd.workflow import DIAGNOSIS, Runner
 
 if TYPE_CHECKING:
-    from ldmd.diagnosis.collect import Conditions, Subject
+    from ldmd.diagnosis.case_verdict import CaseVerdict
+    from ldmd.diagnosis.collect import Conditions, Findings, Subject
+    from ldmd.diagnosis.conduction import Conduction
     from ldmd.diagnosis.evidence import Evidence
+    from ldmd.diagnosis.record import Record
     from ldmd.diagnosis.verdict import Verdict
     from ldmd.lattice.modes import Modes
+    from ldmd.workflow import Lattice
 
 STATISTICS = "classical"
 """Of the linewidths that are diagnosed: those that the dynamics has."""
@@ -29,10 +37,11 @@ TOUCHED = 8
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """Evidence and verdict for each of the lowest modes."""
+    """Evidence and verdict for each of the lowest modes, and what follows for the case."""
 
     evidence: Evidence
     verdicts: tuple[Verdict, ...]
+    case: CaseVerdict
 
     @property
     def causes(self) -> tuple[str, ...]:
@@ -58,34 +67,51 @@ class Diagnosis:
 def diagnose(runner: Runner) -> Diagnosis:
     """Read all meters of the force constants of a case, at the temperature of its dynamics."""
     from ldmd.diagnosis.collect import collect, low_mode_count
-    from ldmd.diagnosis.evidence import Evidence
+    from ldmd.diagnosis.record import Record
 
     problem, lattice = runner.problem, runner.lattice()
     conditions = _conditions(problem, low_mode_count(lattice.modes))
     known = None if problem.settings.lattice.broadening == "self-consistent" else lattice.linewidths
 
-    def compute() -> Evidence:
+    def compute() -> Record:
         with progress("diagnosis", 1.0) as advance:
-            done = 0.0
+            subject = _subject(problem, lattice.modes)
+            found = collect(subject, conditions, known, progress=increments(advance))
+            return _record(problem, lattice, subject, found)
 
-            def report(_: str, share: float) -> None:
-                nonlocal done
-                advance(share - done)
-                done = share
-
-            return collect(_subject(problem, lattice.modes), conditions, known, progress=report).evidence
-
-    return _diagnosis(runner.stage(DIAGNOSIS, Evidence, compute))
+    return diagnosis_of(runner.stage(DIAGNOSIS, Record, compute))
 
 
 def stored_diagnosis(problem: Problem, provenance: Mapping[str, Any]) -> Diagnosis | None:
     """The diagnosis of an earlier run for the present settings, if there is one."""
-    from ldmd.diagnosis.evidence import Evidence
+    from ldmd.diagnosis.record import Record
 
     if not problem.inspection.usable:
         return None
-    found = Runner(problem, problem.store, provenance).stored(DIAGNOSIS, Evidence)
-    return None if found is None else _diagnosis(found)
+    found = Runner(problem, problem.store, provenance).stored(DIAGNOSIS, Record)
+    return None if found is None else diagnosis_of(found)
+
+
+def diagnosis_of(record: Record) -> Diagnosis:
+    """The verdicts on what was measured."""
+    from ldmd.diagnosis.case_verdict import case_verdict
+    from ldmd.diagnosis.verdict import verdicts
+
+    each = verdicts(record.evidence)
+    case = case_verdict(record.evidence, each, record.vibrating, record.facts, record.conduction)
+    return Diagnosis(record.evidence, each, case)
+
+
+def increments(advance: Callable[[float], None]) -> Callable[[str, float], None]:
+    """Turn (name, share done) reports into increments of a share."""
+    done = 0.0
+
+    def report(_: str, share: float) -> None:
+        nonlocal done
+        advance(share - done)
+        done = share
+
+    return report
 
 
 def table(diagnosis: Diagnosis) -> Iterator[str]:
@@ -104,6 +130,10 @@ def table(diagnosis: Diagnosis) -> Iterator[str]:
         )
     yield ""
     yield from _summary(diagnosis)
+    yield ""
+    yield "for the case:"
+    for line in diagnosis.case.sentences():
+        yield f"  {line}"
 
 
 def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -116,6 +146,7 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "convention": "linewidths are HWHM in rad/ps, frequencies angular in rad/ps",
         "numerics_sound": diagnosis.numerics_sound,
         "causes": diagnosis.counts,
+        "case": _case_as_json(diagnosis.case),
         "modes": [
             {
                 "mode": verdict.mode,
@@ -164,10 +195,56 @@ def why_unusable(problem: Problem) -> Iterator[str]:
         yield f"  mode {rows[place]} at {modes.frequencies[rows[place]] / THZ:.2f} THz: {share[place]:.0%}"
 
 
-def _diagnosis(evidence: Evidence) -> Diagnosis:
-    from ldmd.diagnosis.verdict import verdicts
+def _case_as_json(case: CaseVerdict) -> dict[str, Any]:
+    """Numbers of the verdict on the case; frequencies angular in rad/ps, W/(m K), eV/Angstrom^n."""
+    return {
+        "sentences": list(case.sentences()),
+        "trust": _numbers(case.trust),
+        "extrapolation_allowed": case.extrapolation_allowed,
+        "gates": [{**_numbers(gate), "passed": gate.passed} for gate in case.gates],
+        "exponent": None if case.exponent is None else _numbers(case.exponent),
+        "dependence": None
+        if case.dependence is None
+        else {**_numbers(case.dependence), "matters": case.dependence.matters},
+        "demand": None if case.demand is None else _numbers(case.demand),
+    }
 
-    return Diagnosis(evidence, verdicts(evidence))
+
+def _numbers(item: Any) -> Any:
+    """A dataclass as JSON types; what is not finite is null."""
+    if isinstance(item, float):
+        return _number(item)
+    if dataclasses.is_dataclass(item) and not isinstance(item, type):
+        return {field.name: _numbers(getattr(item, field.name)) for field in dataclasses.fields(item)}
+    return item
+
+
+def _record(problem: Problem, lattice: Lattice, subject: Subject, found: Findings) -> Record:
+    from ldmd.diagnosis.demand import element_facts
+    from ldmd.diagnosis.record import Record
+
+    evidence, modes = found.evidence, lattice.modes
+    bending = problem.differences.accuracy[1].step.bending if problem.by_differences else math.nan
+    facts = element_facts(subject.third, modes, evidence.temperature, found.rms_element, bending)
+    return Record(evidence, facts, int(np.count_nonzero(modes.vibrating)), _conduction(problem, lattice, evidence))
+
+
+def _conduction(problem: Problem, lattice: Lattice, evidence: Evidence) -> Conduction:
+    from ldmd.diagnosis.conduction import conduction
+    from ldmd.lattice.modes import velocity_matrices
+
+    atoms, temperature, widths = problem.atoms, evidence.temperature, lattice.linewidths
+    row = int(np.argmin(np.abs(widths.temperatures - temperature)))
+    return conduction(
+        lattice.modes,
+        velocity_matrices(problem.second, lattice.modes, atoms.positions, atoms.cell.array),
+        widths.gamma[row, widths.statistics.index(STATISTICS)],
+        evidence.modes,
+        conductivity=lattice.conductivity.isotropic(temperature, STATISTICS),
+        temperature=temperature,
+        statistics=STATISTICS,
+        volume=atoms.get_volume(),
+    )
 
 
 def _summary(diagnosis: Diagnosis) -> Iterator[str]:

@@ -121,9 +121,13 @@ def _floor(axes: Axes, nu: np.ndarray, floor: np.ndarray) -> list[Patch]:
 def _alternatives(axes: Axes, nu: np.ndarray, evidence: Evidence) -> list[Line2D]:
     """The same modes by automatic differentiation, and the span of finite differences over all steps of the scan."""
     handles = []
-    exact, scanned = np.isfinite(evidence.gamma_exact), evidence.gamma_of_step
-    if scanned.size:
-        axes.vlines(nu, scanned.min(axis=1), scanned.max(axis=1), color=style.GREY, lw=0.9, zorder=2)
+    exact = np.isfinite(evidence.gamma_exact)
+    scanned = (
+        np.isfinite(evidence.gamma_of_step).all(axis=1) if evidence.gamma_of_step.size else np.zeros(0, dtype=bool)
+    )
+    if scanned.any():
+        gamma = evidence.gamma_of_step[scanned]
+        axes.vlines(nu[scanned], gamma.min(axis=1), gamma.max(axis=1), color=style.GREY, lw=0.9, zorder=2)
         steps = f"{brief(float(evidence.steps.min()))} to {brief(float(evidence.steps.max()))} Å"
         handles.append(Line2D([], [], color=style.GREY, marker="|", ls="", ms=8, label=f"finite steps, {steps}"))
     if exact.any() and evidence.source != "autodiff":
@@ -138,11 +142,11 @@ def _caption(evidence: Evidence, causes: Sequence[str]) -> str:
     named = [(name, list(causes).count(name)) for name in MARKS if name in causes]
     parts = "; ".join(f"{count(amount, 'mode')}: {name}" for name, amount in named)
     floor = np.nanmedian(evidence.noise_floor) if np.isfinite(evidence.noise_floor).any() else np.nan
-    noise = (
-        f" The median noise floor is {number(float(floor), 2)} rad/ps."
-        if np.isfinite(floor)
-        else " No noise was given."
-    )
+    noise = " The noise of these force constants is not known."
+    if evidence.source == "autodiff":
+        noise = " Exact derivatives have no noise but rounding."
+    elif np.isfinite(floor):
+        noise = f" The median noise floor is {number(float(floor), 2)} rad/ps."
     return (
         f"Linewidths (half width at half maximum) of the {count(len(causes), 'lowest mode')} at "
         f"{brief(evidence.temperature)} K with {statistics_name(evidence.statistics)} statistics, force constants by "

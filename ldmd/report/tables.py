@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,7 @@ from ldmd.report.text import (
     fixed,
     interval,
     number,
+    power_of_ten,
     rounded,
     sentence,
     signed,
@@ -203,7 +205,7 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
             figure(float(evidence.frequencies[row] / THZ)),
             figure(float(evidence.gamma[row])),
             words(str(verdict.cause)),
-            words(sentence(verdict.evidence), "prose"),
+            words(sentence(_typeset(verdict.evidence)), "prose"),
             words(sentence(verdict.advice), "prose"),
         )
         for row, verdict in enumerate(diagnosis.verdicts)
@@ -216,7 +218,16 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
         ("Evidence", False),
         ("What to do", False),
     )
-    return table("causes", "Why each of the lowest modes is as wide as it is.", heads, rows)
+    case = " ".join(sentence(_typeset(text)) for text in diagnosis.case.sentences())
+    return table("causes", f"Why each of the lowest modes is as wide as it is. For the case: {case}", heads, rows)
+
+
+def _typeset(text: str) -> str:
+    """Units and powers of a sentence made for a terminal, as print shows them."""
+    text = text.replace("eV/A^3", "eV/Å³").replace("Phi3", "Φ³").replace("W/(m K)", "W/(m\u00a0K)")
+    text = re.sub(r"(?<=[\d/]) ?A\b", lambda found: found[0].replace("A", "Å"), text)
+    text = re.sub(r"\b(\d\.\d+)e([-+]\d+)\b", lambda found: f"{found[1]} × {power_of_ten(int(found[2]))}", text)
+    return re.sub(r"\bw\^(-?[\d.]+)", lambda found: f"ω^{found[1].replace('-', '−')}", text)
 
 
 def conductivity_table(conductivity: Conductivity) -> Table:
