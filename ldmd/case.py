@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ldmd.errors import InputError
-from ldmd.explain import explain, shown
+from ldmd.explain import explain, section_kind, shown
 from ldmd.settings import Material, Potential, Settings
 
 CASE_FILE = "case.toml"
@@ -192,7 +192,7 @@ def _syntax_error(error: tomllib.TOMLDecodeError, text: str, source: str) -> Inp
 
 def resolved(settings: Settings) -> dict[str, dict[str, Any]]:
     """All settings with their defaults filled in, as plain JSON types."""
-    return settings.model_dump(mode="json")
+    return {name: section for name, section in settings.model_dump(mode="json").items() if section is not None}
 
 
 def to_toml(settings: Settings, comments: bool = True) -> str:
@@ -202,14 +202,21 @@ def to_toml(settings: Settings, comments: bool = True) -> str:
 
 def _lines(settings: Settings, comments: bool) -> Iterator[str]:
     for name, section in settings:
-        yield from ("", f"[{name}]  # {type(section).__doc__}" if comments else f"[{name}]")
-        for key, field in type(section).model_fields.items():
-            value = getattr(section, key)
+        kind = section_kind(Settings.model_fields[name])
+        absent = section is None  # a section that may be left out is shown as a comment
+        if kind is None or (absent and not comments):
+            continue
+        yield from ("", f"{'# ' if absent else ''}[{name}]{f'  # {kind.__doc__}' if comments else ''}")
+        for key, field in kind.model_fields.items():
+            value = field.default if absent else getattr(section, key)
             extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
             if comments:
                 text = f"{field.description} [{extra['unit']}]" if extra["unit"] else str(field.description)
                 yield from textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ")
             left_out = value is None or value == {}
+            if absent and not left_out:
+                yield f"# {key} = {shown(value, limit=0)}"
+                continue
             yield f"# {key} = {extra['example']}" if left_out else f"{key} = {shown(value, limit=0)}"
 
 

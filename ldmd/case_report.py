@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ldmd.case import Case, resolved
 from ldmd.problem import Problem
+from ldmd.settings import Settings
 from ldmd.store import write_atomically
 from ldmd.workflow import run_comparison
 
@@ -25,7 +26,10 @@ METHODS = ("isaeva2019", "allen1993", "ercole2017", "fan2015", "bussi2007", "kno
 """Works that every comparison rests on."""
 MODELS = {"tersoff": ("tersoff1988",), "stillinger-weber": ("stillinger1985",), "nep": ("fan2021",), "ase": ()}
 """Works that the form of a potential rests on."""
-PACKAGES = ("ldmd", "jax", "jaxlib", "numpy", "scipy", "ase", "matscipy", "matplotlib")
+CRYSTALS = ("togo2023", "murnaghan1944")
+ENGINES = {"phono3py": ("togo2015",), "kaldo": ("barbalinardo2020",)}
+"""Works behind lattice dynamics on meshes, and behind the program that does it."""
+PACKAGES = ("ldmd", "jax", "jaxlib", "numpy", "scipy", "ase", "matscipy", "matplotlib", "phonopy", "phono3py")
 
 
 def reports_of(case: Case, quick: bool) -> Path:
@@ -33,9 +37,13 @@ def reports_of(case: Case, quick: bool) -> Path:
     return Path("reports") / (f"{case.name}-quick" if quick else case.name) / case.potential
 
 
-def citations_for(kind: str) -> tuple[str, ...]:
-    """Keys of the works behind a comparison with a kind of potential."""
-    return (*METHODS, *MODELS[kind])
+def citations_for(settings: Settings) -> tuple[str, ...]:
+    """Keys of the works behind a comparison."""
+    crystal = settings.crystal
+    if crystal is None:
+        return (*METHODS, *MODELS[settings.potential.kind])
+    direct = ("chaput2013",) if crystal.direct else ()
+    return (*METHODS, *MODELS[settings.potential.kind], *CRYSTALS, *ENGINES[crystal.engine], *direct)
 
 
 def report_contents(problem: Problem, provenance: dict[str, Any]) -> ReportContents:
@@ -61,10 +69,11 @@ def report_contents(problem: Problem, provenance: dict[str, Any]) -> ReportConte
         green_kubo=results.green_kubo,
         anharmonicity=results.anharmonicity,
         minima=results.minima,
+        crystal=results.crystal,
         comparison=results.comparison,
-        width_study=stored_width_study(problem, provenance),
-        diagnosis=stored_diagnosis(problem, provenance),
-        citations=citations_for(problem.settings.potential.kind),
+        width_study=None if problem.unit is not None else stored_width_study(problem, provenance),
+        diagnosis=None if problem.unit is not None else stored_diagnosis(problem, provenance),
+        citations=citations_for(problem.settings),
     )
 
 

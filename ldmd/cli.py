@@ -105,9 +105,12 @@ def build(
 def relax(
     case: CaseFolder,
     potential: Member = None,
-    volume: Annotated[bool, typer.Option("--volume", help="The volume too, at zero pressure; shape kept.")] = False,
+    volume: Annotated[
+        bool,
+        typer.Option("--volume", help="The cell too, at zero pressure: its volume, of a crystal its shape as well."),
+    ] = False,
 ) -> None:
-    """Relax the structure of a case with its own potential, in place: positions, not the cell."""
+    """Relax the structure of a case with its own potential, in place: positions, and the cell if asked."""
     from ldmd.commands import relax_case
 
     typer.echo("\n".join(relax_case(case, potential, volume)))
@@ -123,15 +126,46 @@ def widths(case: CaseFolder, quick: Quick = False, potential: Member = None) -> 
 
 @app.command()
 def diagnose(
-    case: CaseFolder,
+    case: Annotated[
+        Path | None, typer.Argument(metavar="[CASE]", help="Folder with a case.toml; not with --fc3.")
+    ] = None,
     quick: Quick = False,
     potential: Member = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+    fc3: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="In place of a case, third-order force constants made elsewhere: fc3.hdf5 or FORCES_FC3 of phono3py, "
+            "FORCE_CONSTANTS_3RD of ShengBTE, or a folder of kALDo.",
+        ),
+    ] = None,
+    fc2: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The second order, if it is not beside them by its usual name.")
+    ] = None,
+    structure: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="phono3py.yaml, CONTROL, or atoms, if not beside them by its usual name."),
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="K, with --fc3; a case has its own.")] = 300.0,
+    width: Annotated[float, typer.Option(help="Of the Gaussian kernel, rad/ps, with --fc3.")] = 0.6,
+    force_noise: Annotated[
+        float | None, typer.Option(help="Of the forces that they were made of, eV/Angstrom, with --displacement.")
+    ] = None,
+    displacement: Annotated[
+        float | None, typer.Option(help="Step of their finite differences, Angstrom, with --force-noise.")
+    ] = None,
 ) -> None:
     """Why each low-frequency linewidth is what it is; exit code 1 where the force constants are to blame."""
-    from ldmd.commands import diagnose_case
+    from ldmd.commands import diagnose_case, diagnose_imported
 
-    lines, numbers, sound = diagnose_case(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential)
+    if fc3 is not None and case is None:
+        known = (force_noise, displacement)
+        lines, numbers, sound = diagnose_imported(fc3, fc2, structure, temperature, width, known)
+    elif case is not None and fc3 is None:
+        lines, numbers, sound = diagnose_case(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential)
+    else:
+        raise typer.BadParameter("give a case folder, or force constants by --fc3", param_hint="CASE")
     typer.echo(json.dumps(numbers, indent=2, allow_nan=False) if as_json else "\n".join(lines))
     raise typer.Exit(AGREE if sound else DISAGREE)
 

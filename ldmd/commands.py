@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from ldmd.errors import InputError
 from ldmd.problem import Problem, load_problem
 from ldmd.progress import duration, progress
 from ldmd.store import write_atomically
-from ldmd.workflow import STAGES, Runner
+from ldmd.workflow import CRYSTAL_STAGES, STAGES, Runner
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -70,11 +71,10 @@ def _problem(folder: Path, quick: bool, potential: str | None = None) -> Problem
 
 def verdict_lines(contents: ReportContents) -> Iterator[str]:
     """The verdict as a terminal shows it."""
-    if contents.comparison is None and contents.conductivity is not None:
-        row = int(abs(contents.conductivity.temperatures - contents.temperature).argmin())
-        for place, name in enumerate(contents.conductivity.statistics):
-            value = float(contents.conductivity.qhgk[row, place].trace() / 3.0)
-            yield f"{contents.title}: {value:.3f} W/(m K) at {contents.temperature:g} K by QHGK, {name}"
+    if contents.comparison is None and contents.lattice_values:
+        how = "by QHGK" if contents.crystal is None else f"on the infinite mesh ({contents.crystal.part})"
+        for name, value in contents.lattice_values:
+            yield f"{contents.title}: {value:.3f} W/(m K) at {contents.temperature:g} K {how}, {name}"
         yield "No comparison: a potential that is a black box gives no heat flux."
     elif contents.comparison is None:
         yield f"{contents.title}: no comparison, the structure is not fit for force constants."
@@ -202,7 +202,7 @@ class _StepTracker:
 
 
 def relax_case(folder: Path, potential_name: str | None = None, volume: bool = False) -> list[str]:
-    """Relax the structure of a case in place, with ``volume`` at zero pressure.
+    """Relax the structure of a case in place, with ``volume`` its cell at zero pressure: of a crystal its shape, too.
 
     A potential whose own structure is not there yet begins at the structure of the material.
     """
@@ -213,7 +213,7 @@ def relax_case(folder: Path, potential_name: str | None = None, volume: bool = F
     case = load_case(folder, potential_name, structure_needed=False)
     start = case.structure if case.structure.is_file() else folder / case.settings.material.structure
     potential, atoms = read_potential(case.settings.potential, case.folder), read_structure(start)
-    relaxed = _relaxed(atoms, potential, volume)
+    relaxed = _relaxed(atoms, potential, volume, case.settings.crystal is not None)
     write_structure(relaxed, case.structure)
     before, after = state_of(atoms, potential), state_of(relaxed, potential)
     origin = "" if start == case.structure else f" from {start}"
@@ -224,13 +224,17 @@ def relax_case(folder: Path, potential_name: str | None = None, volume: bool = F
     ]
 
 
-def _relaxed(atoms: Atoms, potential: SitePotential | AsePotential, volume: bool) -> Atoms:
+def _relaxed(atoms: Atoms, potential: SitePotential | AsePotential, volume: bool, crystal: bool) -> Atoms:
+    from ldmd.crystal.relaxation import relax_cell
     from ldmd.potentials.black_box import AsePotential, require_knows
     from ldmd.potentials.black_box_relaxation import relax_black_box
     from ldmd.relaxation import relax
-    from ldmd.structures import require_fits
+    from ldmd.structures import require_fits, require_known
 
     if not isinstance(potential, AsePotential):
+        if crystal:
+            require_known(atoms, potential.species)
+            return relax_cell(atoms, potential) if volume else relax(atoms, potential)
         require_fits(atoms, potential.species, potential.switching)
         return relax(atoms, potential, isotropic=volume)
     require_knows(atoms, potential)
@@ -276,6 +280,26 @@ def diagnose_case(
     return lines, {"usable": True, **as_json(found)}, found.numerics_sound
 
 
+def diagnose_imported(
+    third: Path,
+    second: Path | None,
+    structure: Path | None,
+    temperature: float,
+    width: float,
+    known: tuple[float | None, float | None],
+) -> tuple[list[str], dict[str, Any], bool]:
+    """The same for force constants of another program; ``known`` are the noise of forces and the step behind them."""
+    from ldmd.diagnosis_study import as_json, table
+    from ldmd.imported_diagnosis import Files, Settings, diagnose_files
+
+    noise, step = (math.nan if value is None else value for value in known)
+    if math.isnan(noise) != math.isnan(step):
+        raise InputError("--force-noise", noise, "give it and --displacement, or neither: one alone says nothing")
+    found = diagnose_files(Files(third, second, structure, noise, step), Settings(temperature, width))
+    rows = list(table(found))
+    return [f"{third}: {rows[0]}", *rows[1:]], {"usable": True, **as_json(found)}, found.numerics_sound
+
+
 def check_potential(
     name: str, structure: Path | None, step: float, thresholds: list[str], potential_name: str | None = None
 ) -> tuple[list[str], bool]:
@@ -300,7 +324,7 @@ def explain_stages(folder: Path, quick: bool, potential: str | None = None) -> l
     """What the store holds for the present settings, stage by stage."""
     problem = _problem(folder, quick, potential)
     runner = Runner(problem, problem.store, {})
-    return [runner.explain(stage) for stage in STAGES]
+    return [runner.explain(stage) for stage in (STAGES if problem.unit is None else CRYSTAL_STAGES)]
 
 
 def citations_of(folder: Path) -> str:
@@ -308,5 +332,5 @@ def citations_of(folder: Path) -> str:
     from ldmd.report.citations import bibtex
 
     names = potentials_of(folder) or (None,)
-    kinds = [load_case(folder, name).settings.potential.kind for name in names]
-    return bibtex(key for kind in kinds for key in citations_for(kind))
+    each = [load_case(folder, name).settings for name in names]
+    return bibtex(key for settings in each for key in citations_for(settings))

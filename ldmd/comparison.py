@@ -55,30 +55,39 @@ class Comparison:
 def compare(
     temperature: float,
     lattice_classical: float,
-    lattice_quantum: float,
+    lattice_quantum: float | Estimate,
     dynamics: Estimate,
     dynamics_interval_95: tuple[float, float],
     tolerance_sigma: float,
     lattice_error: float = 0.0,
     checks: tuple[Check, ...] = (),
     steps: tuple[LedgerEntry, ...] | None = None,
-    start: tuple[str, float] | None = None,
+    start: tuple[str, Estimate] | None = None,
+    basis: str = "",
 ) -> Comparison:
     """Hold the classical lattice value against the dynamics; conductivities in W/(m K).
 
     ``steps`` lead from ``start`` (its name and value; ``lattice_quantum`` if not given) to ``lattice_classical``,
-    where there is more between them than the statistics: wave vectors, and what counts as conduction.
+    where there is more between them than the statistics: wave vectors, and what counts as conduction. ``basis`` says
+    what the classical value is computed on, where that is not the cell.
 
     The lattice values are exact for their minimum, force constants and broadening. ``lattice_error`` is the spread of
-    the classical value over the minima that the dynamics visits (0 where none was looked at); the quantum value gets
-    the same relative error. The dependence on the broadening is a question for the diagnosis, not part of this error.
+    the classical value over the minima that the dynamics visits (0 where none was looked at), or what is not known of
+    a crystal; the quantum value gets the same relative error, unless it comes with its own. How much a glass's values
+    depend on the broadening is a question for the diagnosis, not part of this error.
     """
+    relative = lattice_error / lattice_classical
+    quantum = (
+        lattice_quantum
+        if isinstance(lattice_quantum, Estimate)
+        else Estimate(lattice_quantum, relative * lattice_quantum, "W/(m K)")
+    )
     difference = lattice_classical - dynamics.value
     error = math.hypot(dynamics.standard_error, lattice_error)
     sigmas = difference / error
     agree = abs(sigmas) <= tolerance_sigma
     between = (
-        LedgerEntry("quantum statistics", lattice_classical - lattice_quantum, 0.0,
+        LedgerEntry("quantum statistics", lattice_classical - quantum.value, 0.0,
                     "lattice dynamics with classical instead of Bose-Einstein occupations, as the dynamics has them"),
     )  # fmt: skip
     ledger = (
@@ -86,10 +95,7 @@ def compare(
         LedgerEntry("rest, unexplained", -difference, error,
                     "everything else: orders beyond the third, broadening, sampling error of the dynamics"),
     )  # fmt: skip
-    relative = lattice_error / lattice_classical
-    quantum = Estimate(lattice_quantum, relative * lattice_quantum, "W/(m K)")
-    first = quantum if start is None else Estimate(start[1], relative * start[1], "W/(m K)")
-    named = {} if start is None else {"start_name": start[0]}
+    named = {"start": quantum} if start is None else {"start_name": start[0], "start": start[1]}
     return Comparison(
         temperature=temperature,
         lattice_classical=Estimate(lattice_classical, lattice_error, "W/(m K)"),
@@ -100,10 +106,9 @@ def compare(
         sigmas=sigmas,
         tolerance_sigma=tolerance_sigma,
         agree=agree,
-        sentence=_sentence(temperature, lattice_classical, dynamics, dynamics_interval_95, sigmas, agree),
+        sentence=_sentence(temperature, lattice_classical, dynamics, dynamics_interval_95, sigmas, agree, basis),
         ledger=ledger,
         checks=checks,
-        start=first,
         **named,
     )
 
@@ -115,14 +120,16 @@ def _sentence(
     interval: tuple[float, float],
     sigmas: float,
     agree: bool,
+    basis: str,
 ) -> str:
     """The verdict in words, with the width of its error bar: agreement within a wide one says little."""
     verdict = "agree" if agree else "disagree"
     resolution = 100.0 * Z_95 * dynamics.standard_error / dynamics.value
     low, high = interval
+    on = f"classically {basis}" if basis else "classically"
     text = (
         f"Lattice dynamics and molecular dynamics {verdict} at {temperature:g} K: {lattice:.3g} W/(m K) "
-        f"classically against {dynamics.value:.3g} W/(m K) (95 % interval {low:.3g} to {high:.3g}), "
+        f"{on} against {dynamics.value:.3g} W/(m K) (95 % interval {low:.3g} to {high:.3g}), "
         f"{abs(sigmas):.1f} standard errors apart. The error bar of the dynamics is "
         f"\N{PLUS-MINUS SIGN}{resolution:.0f} %: smaller differences are not resolved."
     )

@@ -60,7 +60,7 @@ def _fix(kind: str, location: Location, context: dict[str, Any], model: type[Bas
     if kind in ("model_type", "model_attributes_type"):
         return f"make it a section that starts with [{_dotted(location)}]"
     field = _field(location, model)
-    section = _model(field)
+    section = section_kind(field)
     if section is not None:
         required = [key for key, option in section.model_fields.items() if option.is_required()]
         return f"add the section [{_dotted(location)}] with {' and '.join(required)}"
@@ -78,7 +78,10 @@ def _wanted(item: FieldInfo, field: FieldInfo, kind: str) -> str:
         many = len(choices) > 1
         return f"choose one of {', '.join(choices)}" if many else f"the only one known is {choices[0]}"
     if kind == "tuple_type":
-        return f"give a list of {'numbers' + unit if extra.get('unit') else 'names'} in square brackets"
+        numbers = extra.get("unit") or "int" in str(get_args(field.annotation)[:1])
+        return f"give a list of {'numbers' + unit if numbers else 'names'} in square brackets"
+    if types == {bool}:
+        return "give true or false, without quotes"
     if str in types:
         return f"{'add it' if kind == 'missing' else 'give a text in quotes'}: {field.description}"
     noun = "a whole number" if int in types else "a number"
@@ -107,16 +110,17 @@ def _bounds(field: FieldInfo) -> Iterator[str]:
             yield f"at most {bound.le:.15g}"
 
 
-def _model(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a section, or None for any other field."""
-    annotation: Any = field.annotation
+def section_kind(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a section (that may be left out), or None for any other field."""
+    parts = [part for part in get_args(field.annotation) if part is not type(None)]
+    annotation: Any = parts[0] if len(parts) == 1 else field.annotation
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def _field(location: Location, model: type[BaseModel]) -> FieldInfo:
     """The declaration of the field at a location; positions inside a list are passed over."""
     field = model.model_fields[str(location[0])]
-    section = _model(field)
+    section = section_kind(field)
     return section.model_fields[str(location[1])] if section is not None and len(location) > 1 else field
 
 
@@ -128,7 +132,7 @@ def _element(field: FieldInfo) -> FieldInfo | None:
 
 
 def _unknown_key(location: Location, model: type[BaseModel]) -> str:
-    sections = {name: _model(field) for name, field in model.model_fields.items()}
+    sections = {name: section_kind(field) for name, field in model.model_fields.items()}
     *outer, key = (str(part) for part in location)
     owner = (sections[outer[0]] if outer else None) or model
     elsewhere = [

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ldmd.case import Case
 from ldmd.digest import digest
@@ -14,12 +17,14 @@ from ldmd.settings import Settings
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from ldmd.crystal.force_constants import CrystalForceConstants
     from ldmd.force_constants.finite_differences import Accuracy
     from ldmd.force_constants.second import SecondOrder
     from ldmd.force_constants.third import ThirdOrder
     from ldmd.inspection import Inspection
     from ldmd.potentials.base import SitePotential
     from ldmd.potentials.black_box import AsePotential
+    from ldmd.potentials.evaluations import Evaluations
     from ldmd.results import Check
     from ldmd.store import Store
     from ldmd.structures import NeighbourGraph
@@ -52,7 +57,10 @@ class Problem:
     case: Case
     settings: Settings
     atoms: Atoms
+    """The box of the dynamics: of a crystal, repeated unit cells."""
     potential: SitePotential | AsePotential
+    unit: Atoms | None = None
+    """The unit cell of a crystal."""
 
     @property
     def differentiable(self) -> SitePotential | None:
@@ -87,6 +95,59 @@ class Problem:
         """Digest of structure and potential."""
         atoms = self.atoms
         return digest(atoms.numbers, atoms.positions, atoms.cell.array, self.potential.fingerprint())
+
+    @functools.cached_property
+    def primitive_system(self) -> str:
+        """Digest of the primitive cell of a crystal and the potential."""
+        atoms = self.primitive
+        parts = (atoms.numbers, atoms.positions, atoms.cell.array, atoms.get_masses())
+        return digest(*parts, self.potential.fingerprint())
+
+    @property
+    def born_charges(self) -> dict[str, bytes]:
+        """The contents of the BORN file of a crystal, if it has one.
+
+        Raises
+        ------
+        InputError
+            Where the file is missing.
+        """
+        if self.settings.crystal is None or self.settings.crystal.born is None:
+            return {}
+        from ldmd.force_constants.exchange.files import require_file
+
+        return {"born": require_file(self.case.folder / self.settings.crystal.born).read_bytes()}
+
+    @functools.cached_property
+    def primitive(self) -> Atoms:
+        """The primitive cell of a crystal."""
+        from ldmd.crystal.force_constants import primitive_of
+
+        assert self.unit is not None, "a glass has no primitive cell; callers look first"
+        return primitive_of(self.unit)
+
+    @functools.cached_property
+    def crystal(self) -> CrystalForceConstants:
+        """Force constants of a crystal: exact, or finite differences in the box of the dynamics.
+
+        Raises
+        ------
+        InputError
+            Where the black box fails; what it has answered is kept.
+        """
+        from ldmd.crystal.force_constants import by_differences, exact
+
+        settings = self.settings.crystal
+        assert settings is not None, "only a crystal has these; callers look first"
+        potential = self._differentiated
+        if potential is not None:
+            return exact(potential, self.primitive, settings.force_constants)
+        box = np.rint(self.atoms.cell.array @ np.linalg.inv(self.primitive.cell.array)).astype(int)
+        matrix = box if settings.force_constants is None else np.array(settings.force_constants)
+        with self._evaluations() as asked:
+            return by_differences(
+                asked, self.primitive, matrix, cutoff=self.pair_cutoff, step=self.settings.lattice.displacement
+            )
 
     @functools.cached_property
     def second(self) -> SecondOrder:
@@ -124,17 +185,23 @@ class Problem:
             Where the black box fails; what it has answered is kept.
         """
         from ldmd.force_constants.finite_differences import second_order, third_order
+
+        settings = self.settings.lattice
+        with self._evaluations() as asked:
+            two = second_order(self.atoms, asked, settings.displacement)
+            three = third_order(self.atoms, asked, self.pair_cutoff, settings.displacement)
+        return Differences(two.second, three.third, (two.accuracy, three.accuracy))
+
+    def _evaluations(self) -> contextlib.AbstractContextManager[Evaluations]:
+        """Forces as a black box gives them, each asked for once in the life of the case folder."""
         from ldmd.potentials.black_box import AsePotential
         from ldmd.potentials.evaluations import evaluations
         from ldmd.potentials.reading import as_black_box
 
-        settings, potential = self.settings.lattice, self.potential
+        potential = self.potential
         if not isinstance(potential, AsePotential):
             potential = as_black_box(self.settings.potential, self.case.folder)
-        with evaluations(potential, self.case.folder / ".ldmd" / "forces.record") as asked:
-            two = second_order(self.atoms, asked, settings.displacement)
-            three = third_order(self.atoms, asked, self.pair_cutoff, settings.displacement)
-        return Differences(two.second, three.third, (two.accuracy, three.accuracy))
+        return evaluations(potential, self.case.folder / ".ldmd" / "forces.record")
 
     @property
     def residual_limits(self) -> dict[str, float]:
@@ -190,7 +257,8 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     from ldmd.potentials.reading import read_potential
     from ldmd.structures import read_structure, require_fits
 
-    atoms = read_structure(case.structure)
+    unit = read_structure(case.structure)
+    atoms = unit if settings.crystal is None else unit.repeat(settings.crystal.supercell)
     potential = read_potential(case.settings.potential, case.folder)
     if isinstance(potential, AsePotential):
         require_knows(atoms, potential)
@@ -198,7 +266,7 @@ def load_problem(case: Case, settings: Settings) -> Problem:
             raise InputError("lattice.force_constants", "autodiff", "a black box has no derivatives; leave it out")
     else:
         require_fits(atoms, potential.species, potential.switching)
-    problem = Problem(case, settings, atoms, potential)
+    problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit)
     force = problem.inspection.largest_force
     if not force <= NOT_A_MINIMUM:
         fix = f"not at a minimum of this potential (limit {NOT_A_MINIMUM:g}); run: ldmd relax {case.on_command_line}"

@@ -25,6 +25,13 @@ Kind = Literal["tersoff", "stillinger-weber", "nep", "ase"]
 Statistics = Literal["bose-einstein", "classical"]
 Broadening = Literal["gaussian", "lorentzian", "self-consistent"]
 Temperature = Annotated[float, Field(gt=0, le=5000)]
+Division = Annotated[int, Field(ge=1, le=100)]
+MESHES = (0.6, 0.8, 1.0)
+"""Shares of the finest mesh."""
+QUICK_MESH = 9
+"""Longest side of the finest mesh of a first look."""
+QUICK_CRYSTAL_PS = 100.0
+"""Dynamics of a crystal at a first look: phonons that live for 10 ps need more than a glass."""
 Item = TypeVar("Item")
 
 
@@ -73,6 +80,12 @@ def _divides(part: float, total: float) -> bool:
     return round(ratio) >= 1 and math.isclose(ratio, round(ratio), rel_tol=1e-9)
 
 
+def meshes(finest: tuple[int, int, int]) -> tuple[tuple[int, int, int], ...]:
+    """The finest mesh of wave vectors and those coarser ones that the infinite mesh is extrapolated from, ascending."""
+    scaled = ([max(1, round(share * part)) for part in finest] for share in MESHES)
+    return tuple((first, second, third) for first, second, third in scaled)
+
+
 def _slug(name: str) -> str:
     if not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", name):
         likely = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "tersoff-1989"
@@ -81,6 +94,7 @@ def _slug(name: str) -> str:
 
 
 RelativePath = Annotated[str, AfterValidator(_relative)]
+Divisions = Annotated[tuple[Division, Division, Division], Field(strict=False)]
 Slug = Annotated[str, AfterValidator(_slug)]
 
 
@@ -243,6 +257,68 @@ class Lattice(Section):
         return "gaussian" if self.broadening == "self-consistent" else self.broadening
 
 
+class Crystal(Section):
+    """Only for a crystal: the structure is one unit cell, and lattice dynamics has a mesh of wave vectors."""
+
+    supercell: Divisions = _option(
+        (3, 3, 3),
+        "Unit cells along each vector in the box of the dynamics. Lattice dynamics is compared with the dynamics on "
+        "exactly the wave vectors that fit into this box.",
+    )
+    mesh: Divisions = _option(
+        (15, 15, 15),
+        "Finest mesh of wave vectors of the primitive cell; two coarser ones (4/5 and 3/5 of it) are computed as well, "
+        "and the infinite mesh is extrapolated from the three.",
+    )
+    force_constants: Divisions | None = _option(
+        None,
+        "Primitive cells along each vector in the supercell of the force constants; left out, as many as their reach "
+        "asks for, or the box of the dynamics for a black box.",
+        example="[4, 4, 4]",
+    )
+    engine: Literal["phono3py", "kaldo"] = _option(
+        "phono3py", "What computes scattering on the mesh: phono3py uses the symmetry of the crystal."
+    )
+    smearing: float | None = _option(
+        None,
+        "Standard deviation of a Gaussian for energy conservation; left out, tetrahedra (phono3py) or widths from the "
+        "velocities (kaldo), which need no choice.",
+        "rad/ps",
+        example=0.6,
+        gt=0,
+        le=50,
+    )
+    direct: bool = _option(
+        True, "Solve the linearised Boltzmann equation, too: what relaxation times miss is an entry of the ledger."
+    )
+    isotopes: bool = _option(False, "Scattering by isotopes of natural abundance, which the dynamics does not have.")
+    born: RelativePath | None = _option(
+        None,
+        "BORN file of phonopy, relative to this folder: Born charges and dielectric tensor for the splitting of "
+        "longitudinal and transverse modes of a polar crystal, which a short-ranged potential does not know.",
+        example='"BORN"',
+    )
+
+    def quick(self) -> Crystal:
+        """The same with coarser meshes."""
+        scale = min(1.0, QUICK_MESH / max(self.mesh))
+        return self.model_copy(update={"mesh": tuple(max(1, round(scale * part)) for part in self.mesh)})
+
+    @field_validator("mesh")
+    @classmethod
+    def _three_meshes(cls, mesh: tuple[int, int, int]) -> tuple[int, int, int]:
+        if len(set(meshes(mesh))) < len(MESHES):
+            raise _refuse("too coarse for three different meshes; the infinite one is extrapolated from 5 or more")
+        return mesh
+
+    @model_validator(mode="after")
+    def _kaldo_knows(self) -> Crystal:
+        if self.engine == "kaldo" and (self.isotopes or self.born):
+            name = "isotopes" if self.isotopes else "born"
+            raise _refuse("phono3py does that; kaldo does not", f"crystal.{name}", getattr(self, name))
+        return self
+
+
 class Dynamics(Section):
     """Molecular dynamics at constant energy, after equilibration at the temperature."""
 
@@ -387,6 +463,7 @@ class Settings(Section):
 
     material: Material
     potential: Potential
+    crystal: Crystal | None = None
     lattice: Lattice = Lattice()
     dynamics: Dynamics = Dynamics()
     green_kubo: GreenKubo = GreenKubo()
@@ -417,14 +494,15 @@ class Settings(Section):
 
         At most 60 ps per replica after at most 5 ps of equilibration, a frame about every 1 ps, at most 40
         harmonic samples, no other minima, and of the temperatures only the lowest, the highest and that of the
-        dynamics.
+        dynamics. Of a crystal, whose heat flux is slow to forget itself, 100 ps; its meshes are coarser, and what that
+        costs is in the error of the extrapolation.
         """
         dynamics = self.dynamics
         flux_interval = dynamics.flux_interval_fs / 1000.0
         frame_interval = max(1, round(1.0 / flux_interval)) * flux_interval
         temperatures = {self.lattice_temperatures[0], self.lattice_temperatures[-1], dynamics.temperature}
         shorter = {
-            "length_ps": min(dynamics.length_ps, 60.0),
+            "length_ps": min(dynamics.length_ps, 60.0 if self.crystal is None else QUICK_CRYSTAL_PS),
             "equilibration_ps": min(dynamics.equilibration_ps, 5.0),
             "frame_interval_ps": min(dynamics.frame_interval_ps, frame_interval),
         }
@@ -434,5 +512,6 @@ class Settings(Section):
                 "lattice": self.lattice.model_copy(update={"temperatures": tuple(sorted(temperatures))}),
                 "dynamics": dynamics.model_copy(update=shorter),
                 "anharmonicity": Anharmonicity(configurations=configurations, minima=0),
+                "crystal": None if self.crystal is None else self.crystal.quick(),
             }
         )

@@ -56,7 +56,7 @@ def compare_all(folder: Path, quick: bool, output: Path | None, command: str) ->
         settings=_settings(first, each),
         provenance={**provenance(command), "structure_and_potential": _digests(members)},
         members=members,
-        citations=tuple(dict.fromkeys(key for item in each.values() for key in citations_for(item.potential.kind))),
+        citations=tuple(dict.fromkeys(key for item in each.values() for key in citations_for(item))),
     )
     page = target / "report.html"
     write_overview(overview, page)

@@ -101,9 +101,7 @@ def require_fits(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray) 
     InputError
         Naming the offending species, length or pair.
     """
-    unknown = sorted(set(atoms.get_chemical_symbols()) - set(species))
-    if unknown:
-        raise InputError("material.structure", ", ".join(unknown), f"the potential knows only {', '.join(species)}")
+    require_known(atoms, species)
     heights = cell_heights(atoms.cell.array)
     cutoff = float(switching.max())
     if heights.min() < 2.0 * cutoff:
@@ -115,6 +113,19 @@ def require_fits(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray) 
         raise InputError(
             "material.structure", pair, f"atoms overlap (closer than {OVERLAP} Angstrom); mend the structure"
         )
+
+
+def require_known(atoms: Atoms, species: tuple[str, ...]) -> None:
+    """Refuse atoms that the potential does not know.
+
+    Raises
+    ------
+    InputError
+        Naming them.
+    """
+    unknown = sorted(set(atoms.get_chemical_symbols()) - set(species))
+    if unknown:
+        raise InputError("material.structure", ", ".join(unknown), f"the potential knows only {', '.join(species)}")
 
 
 def cell_heights(cell: np.ndarray) -> np.ndarray:

@@ -44,13 +44,13 @@ class WidthStudy:
 
 def width_study(runner: Runner) -> WidthStudy:
     """Linewidths for several widths of the kernel and without any, at the temperature of the dynamics."""
-    from ldmd.lattice.modes import Modes, normal_modes, velocity_matrices
+    from ldmd.lattice.modes import velocity_matrices
     from ldmd.lattice.self_consistent import SelfConsistentLinewidths, self_consistent_linewidths
     from ldmd.lattice.width_convergence import WidthConvergence, width_convergence
 
     problem, settings = runner.problem, runner.problem.settings.lattice
     atoms, temperature = problem.atoms, problem.settings.dynamics.temperature
-    modes = runner.stage("modes", Modes, lambda: normal_modes(problem.second, atoms.get_masses()))
+    modes = runner.modes()
     velocities = velocity_matrices(problem.second, modes, atoms.positions, atoms.cell.array)
     volume, memory = atoms.get_volume(), 1e9 * settings.memory_gb
     saved = {stage: runner.checkpoint(stage, digest(runner.parts(stage))) for stage in WIDTH_STAGES}

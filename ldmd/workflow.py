@@ -26,6 +26,7 @@ from ldmd.store import Store
 if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity
     from ldmd.comparison import Comparison
+    from ldmd.crystal_study import CrystalStudy
     from ldmd.dynamics.replica import ReplicaSettings
     from ldmd.dynamics.trajectory import Trajectory
     from ldmd.force_constants.sum_rules import Residuals
@@ -41,10 +42,16 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STAGES = ("modes", "residuals", "linewidths", "conductivity", "dynamics", "green-kubo", "anharmonicity", "minima")
-"""Of a comparison; ``WIDTH_STAGES`` run when asked for."""
+"""Of a comparison of a glass; ``WIDTH_STAGES`` run when asked for."""
+CRYSTAL_STAGES = (
+    "mesh", "portrait", "modes", "dynamics", "green-kubo", "anharmonicity", "anharmonicity-by-temperature",
+)  # fmt: skip
+"""Of a comparison of a crystal."""
 WIDTH_STAGES = ("width-convergence", "self-consistent")
 DIAGNOSIS = "diagnosis"
-LATTICE_STAGES = ("modes", "residuals", "linewidths", "conductivity", *WIDTH_STAGES, DIAGNOSIS)
+OF_PRIMITIVE = ("mesh", "portrait")
+"""Stages that know the primitive cell only, not the box of the dynamics."""
+LATTICE_STAGES = (*OF_PRIMITIVE, "modes", "residuals", "linewidths", "conductivity", *WIDTH_STAGES, DIAGNOSIS)
 """What force constants go into."""
 VERSIONS = {
     "modes": 1,
@@ -58,6 +65,9 @@ VERSIONS = {
     "width-convergence": 1,
     "self-consistent": 1,
     "diagnosis": 1,
+    "mesh": 1,
+    "portrait": 1,
+    "anharmonicity-by-temperature": 1,
 }
 
 BUILDS_ON: dict[str, tuple[str, ...]] = {
@@ -72,6 +82,9 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "width-convergence": ("modes", "linewidths", "conductivity"),
     "self-consistent": ("modes",),
     "diagnosis": ("modes", "linewidths"),
+    "mesh": (),
+    "portrait": (),
+    "anharmonicity-by-temperature": ("modes",),
 }
 """Stages whose code a stage's numbers depend on; their versions are part of its digest."""
 
@@ -89,6 +102,7 @@ class Results:
     green_kubo: GreenKuboResult | None = None
     anharmonicity: Anharmonicity | None = None
     minima: Minima | None = None
+    crystal: CrystalStudy | None = None
     comparison: Comparison | None = None
     force_constant_checks: tuple[Check, ...] = ()
 
@@ -102,6 +116,10 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     if not problem.inspection.usable:
         return Results(problem.inspection)
     runner = Runner(problem, problem.store, provenance)
+    if problem.unit is not None:
+        from ldmd.crystal_study import compare_crystal
+
+        return compare_crystal(runner)
     lattice = runner.lattice()
     if problem.differentiable is None:
         return Results(
@@ -115,7 +133,7 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     comparison = _compare(problem, lattice, trajectories, green_kubo, minima)
     return Results(
         problem.inspection, lattice.residuals, lattice.modes, lattice.linewidths, lattice.conductivity,
-        trajectories, green_kubo, anharmonicity, minima, comparison,
+        trajectories, green_kubo, anharmonicity, minima, comparison=comparison,
     )  # fmt: skip
 
 
@@ -177,8 +195,16 @@ class Runner:
         if stage in LATTICE_STAGES and self.problem.by_differences:
             lattice = settings.lattice
             inputs["differences"] = {"displacement": lattice.displacement, "pair_cutoff": self.problem.pair_cutoff}
+        if stage in ("portrait", "anharmonicity-by-temperature"):
+            inputs["temperatures"] = settings.lattice_temperatures
+        if stage == "anharmonicity-by-temperature":
+            inputs |= {"configurations": settings.anharmonicity.configurations, "seed": settings.dynamics.seed}
+        if stage in OF_PRIMITIVE and settings.crystal is not None:
+            inputs |= {"force_constants": settings.crystal.force_constants, **self.problem.born_charges}
+            inputs |= {"engine": settings.crystal.engine} if stage == "mesh" else {}
+        system = self.problem.primitive_system if stage in OF_PRIMITIVE else self.problem.system
         versions = {name: VERSIONS[name] for name in (stage, *BUILDS_ON[stage])}
-        return {"versions": versions, "system": self.problem.system, **inputs}
+        return {"versions": versions, "system": system, **inputs}
 
     @functools.cached_property
     def replica_parts(self) -> list[dict[str, Any]]:
@@ -189,31 +215,35 @@ class Runner:
     def explain(self, stage: str) -> str:
         """One line: is the result there, and if not, what changed since the last one."""
         if stage == "dynamics":
-            return self._explain_dynamics()
+            return self._explain_several(stage, "replicas", self.replica_parts)
+        if stage == "mesh":
+            from ldmd.crystal_study import mesh_parts
+
+            return self._explain_several(stage, "meshes", mesh_parts(self))
         parts = self.parts(stage)
         if self.store.path(stage, digest(parts)).is_file():
             return f"{stage}: stored"
         changed = self.store.changed(stage, parts)
         return f"{stage}: to be computed ({'never was' if changed is None else 'changed: ' + ', '.join(changed)})"
 
-    def _explain_dynamics(self) -> str:
-        """Replicas differ in their seeds: what changed is what in all of them differs from the latest one."""
-        there = sum(self.store.path("dynamics", digest(parts)).is_file() for parts in self.replica_parts)
-        line = f"dynamics: {there} of {len(self.replica_parts)} replicas stored"
-        differences = [set(self.store.changed("dynamics", parts) or ()) for parts in self.replica_parts]
+    def _explain_several(self, stage: str, noun: str, each: list[dict[str, Any]]) -> str:
+        """Results of one stage differ among each other: what changed is what in all of them differs from the latest."""
+        there = sum(self.store.path(stage, digest(parts)).is_file() for parts in each)
+        line = f"{stage}: {there} of {len(each)} {noun} stored"
+        differences = [set(self.store.changed(stage, parts) or ()) for parts in each]
         changed = sorted(set.intersection(*differences))
         return f"{line} (changed: {', '.join(changed)})" if changed and not there else line
 
     def stage(self, name: str, kind: type[T], compute: Callable[[], T]) -> T:
         """The stored result of a stage, or a new one that is then stored."""
         known = self.stored(name, kind)
-        return self._kept(compute(), name, self.parts(name)) if known is None else known
+        return self.kept(compute(), name, self.parts(name)) if known is None else known
 
     def stored(self, name: str, kind: type[T]) -> T | None:
         """The stored result of a stage, if there is one for the present settings."""
         return self.store.get(kind, name, digest(self.parts(name)))
 
-    def _kept(self, result: T, name: str, parts: Mapping[str, Any]) -> T:
+    def kept(self, result: T, name: str, parts: Mapping[str, Any]) -> T:
         """Store a result and read it back.
 
         An array that was just computed may lie in another order in memory than one from a file, and sums over it
@@ -228,13 +258,20 @@ class Runner:
         path = self.store.folder / stage / f"{key[:16]}.checkpoint.npz"
         return Checkpoint(path, key, self.problem.settings.dynamics.checkpoint_seconds)
 
+    def modes(self) -> Modes:
+        """Normal modes of the cell; of a crystal, of the box of the dynamics."""
+        from ldmd.lattice.modes import Modes, normal_modes
+
+        problem = self.problem
+        return self.stage("modes", Modes, lambda: normal_modes(problem.second, problem.atoms.get_masses()))
+
     def lattice(self) -> Lattice:
         """Force constants, modes, linewidths and conductivity."""
         from ldmd.force_constants.sum_rules import Residuals, residuals
         from ldmd.lattice.broadening import broadening_named
         from ldmd.lattice.conductivity import Conductivity, conductivity
         from ldmd.lattice.linewidths import Linewidths, linewidths
-        from ldmd.lattice.modes import Modes, normal_modes, velocity_matrices
+        from ldmd.lattice.modes import velocity_matrices
         from ldmd.lattice.self_consistent import self_consistent_linewidths
 
         problem, settings = self.problem, self.problem.settings.lattice
@@ -271,7 +308,7 @@ class Runner:
             velocities = velocity_matrices(problem.second, modes, atoms.positions, atoms.cell.array)
             return conductivity(modes, velocities, widths, atoms.get_volume(), settings.allen_feldman_broadening)
 
-        modes = self.stage("modes", Modes, lambda: normal_modes(problem.second, atoms.get_masses()))
+        modes = self.modes()
         rules = self.stage("residuals", Residuals, lambda: residuals(problem.second, problem.third))
         widths = self.stage("linewidths", Linewidths, compute_linewidths)
         checkpoint.remove()
@@ -292,7 +329,7 @@ class Runner:
 
         def keep(position: int, trajectory: Trajectory) -> None:
             index = missing[position]
-            found[index] = self._kept(trajectory, "dynamics", self.replica_parts[index])
+            found[index] = self.kept(trajectory, "dynamics", self.replica_parts[index])
             checkpoints[position].remove()
 
         if missing:
@@ -442,20 +479,20 @@ def _compare(
     )
 
 
+def imaginary_check(modes: Modes) -> Check:
+    """Whether the structure is a minimum."""
+    from ldmd.results import Check
+
+    return Check("imaginary modes", float(len(modes.imaginary)), "<=", 0.0, "modes", "not a minimum: relax further")
+
+
 def _lattice_checks(problem: Problem, lattice: Lattice) -> tuple[Check, ...]:
     from ldmd.results import Check
 
     rules = dataclasses.asdict(lattice.residuals)
     limits = problem.residual_limits
     return (
-        Check(
-            "imaginary modes",
-            float(len(lattice.modes.imaginary)),
-            "<=",
-            0.0,
-            "modes",
-            "not a minimum: relax further",
-        ),
+        imaginary_check(lattice.modes),
         *(
             Check(
                 f"{name.replace('_', '-order ')} residual",

@@ -86,9 +86,7 @@ def mesh_convergence(
         if other.statistics != first.statistics or not np.array_equal(other.temperatures, first.temperatures):
             raise InputError("meshes", "of different temperatures or statistics", "give the same to all")
     kappa = np.array([np.trace(each.tensor(part, kernel), axis1=-2, axis2=-1) / 3.0 for each in ordered])
-    limit = _limit(counts, kappa, power, max(0, min(1, len(counts) - 3)))
-    finest = len(counts) - 2
-    others = [_limit(counts, kappa, *how) for how in ((power, 0), (power, finest), (power + 1.0, finest))]
+    limit, error = infinite_mesh(counts, kappa, power)
     return MeshConvergence(
         part=part,
         kernel=kernel,
@@ -98,8 +96,19 @@ def mesh_convergence(
         statistics=first.statistics,
         kappa=kappa,
         limit=limit,
-        error=np.max([np.abs(other - limit) for other in others], axis=0),
+        error=error,
     )
+
+
+def infinite_mesh(counts: np.ndarray, values: np.ndarray, power: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Limit and its error of values (mesh, ...) on meshes with ``counts`` wave vectors, at least three, ascending.
+
+    The limit is linear in the values: that of a difference is the difference of the limits. Errors are not.
+    """
+    limit = _limit(counts, values, power, max(0, min(1, len(counts) - 3)))
+    finest = len(counts) - 2
+    others = [_limit(counts, values, *how) for how in ((power, 0), (power, finest), (power + 1.0, finest))]
+    return limit, np.max([np.abs(other - limit) for other in others], axis=0)
 
 
 def converge(

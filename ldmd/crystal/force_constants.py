@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,8 +39,16 @@ from ldmd.force_constants.images import shortest_translation
 from ldmd.potentials.base import SitePotential
 from ldmd.potentials.evaluations import Evaluations
 from ldmd.results import Check
-from ldmd.structures import NeighbourGraph, build_graph, species_indices
+from ldmd.structures import NeighbourGraph, build_graph, cell_heights, require_known, species_indices
 
+NOTICEABLE = 1e-3
+"""Relative to the largest element: what counts for the reach of force constants."""
+LONGEST_BOX = 30
+"""Primitive cells along a vector of a supercell that is chosen, at most."""
+MARGIN = 0.2
+"""Angstrom: atoms that see each other from two sides of a supercell equally are one too near."""
+LARGEST_BOX = 4e8
+"""Bytes of the dense third order in a supercell that is chosen; one that holds the reach may be larger."""
 NEGLIGIBLE = 1e-12
 """Relative to the largest element: what is left of elements that cancel when they are folded."""
 
@@ -56,7 +65,8 @@ class CrystalForceConstants:
     accuracy: tuple[Accuracy, ...] = ()
     """Of finite differences, by order."""
     reach: tuple[float, float] | None = None
-    """Angstrom, the longest distance between atoms of an element of each order, where it is known: of a potential."""
+    """Angstrom, the longest distance between atoms of a noticeable element of each order, where it is known: of a
+    potential."""
 
     def __post_init__(self) -> None:
         """Refuse orders that are missing or of two crystals."""
@@ -83,6 +93,11 @@ class CrystalForceConstants:
         advice = "a rigid translation costs energy: import complete force constants, or let them obey the sum rule"
         found.append(Check("sum rule of order 2", self.translation, "<=", 1e-3, "1", advice))
         return tuple(found)
+
+    @property
+    def accuracy_checks(self) -> tuple[Check, ...]:
+        """Of finite differences: is the black box repeatable, and is the scatter explained."""
+        return tuple(check for accuracy in self.accuracy for check in accuracy.checks)
 
     @functools.cached_property
     def translation(self) -> float:
@@ -136,16 +151,31 @@ def supercell_of(primitive: Atoms, matrix: Matrix) -> Supercell:
     return matched(primitive, make_supercell(primitive, whole))
 
 
+def box_for(primitive: Atoms, reach: float) -> tuple[int, int, int]:
+    """Repetitions of the primitive cell, about as long in all directions, whose shortest translation is twice the reach
+    (Angstrom) or more; or the last before the third order in it takes more memory than ``LARGEST_BOX``."""
+    heights = cell_heights(primitive.cell.array)
+    best = (1, 1, 1)
+    for length in np.sort(np.outer(np.arange(1, LONGEST_BOX), heights).ravel()):
+        first, second, third = (max(1, math.ceil(float(n) - 1e-6)) for n in length / heights)
+        atoms = len(primitive) * first * second * third
+        if 8.0 * 27.0 * len(primitive) * atoms**2 > LARGEST_BOX:
+            return best
+        best = first, second, third
+        if shortest_translation(primitive.cell.array * np.array(best)[:, None]) > 2.0 * reach + MARGIN:
+            return best
+    return best
+
+
 def exact(
-    potential: SitePotential, primitive: Atoms, third: Matrix, second: Matrix | None = None
+    potential: SitePotential, primitive: Atoms, third: Matrix | None = None, second: Matrix | None = None
 ) -> CrystalForceConstants:
     """Exact force constants of a differentiable potential, at the positions of the primitive cell.
 
-    ``third`` and ``second`` are the supercells of the two orders; the same one where only one is given. The cost is
-    that of the primitive cell's sites, whatever the supercell.
+    ``third`` and ``second`` are the supercells of the two orders: the second is that of the third where it is not
+    given, and both are boxes that their reach fits into where none is. The cost is that of the primitive cell's sites,
+    whatever the supercell.
     """
-    of_third = supercell_of(primitive, third)
-    of_second = of_third if second is None else supercell_of(primitive, second)
     cluster, graph, sites, cells = _cluster(potential, primitive)
     matrix = autodiff.second_order(potential, cluster, graph).matrix.tocoo()
     pairs = np.stack(matrix.coords)
@@ -154,14 +184,19 @@ def exact(
         indices, some = autodiff.site_third_order(potential, cluster, part).elements()
         triplets.append(indices)
         values.append(some)
-    listed = np.concatenate(triplets, axis=1)
+    listed, found = np.concatenate(triplets, axis=1), np.concatenate(values)
+    reach = _reach(cluster, pairs, matrix.data), _reach(cluster, listed, found)
+    of_third = supercell_of(primitive, box_for(primitive, reach[1]) if third is None else third)
+    of_second = of_third
+    if second is not None or third is None:
+        of_second = supercell_of(primitive, box_for(primitive, reach[0]) if second is None else second)
     two, two_values = _home(of_second, pairs, matrix.data, sites, cells)
-    three, three_values = _home(of_third, listed, np.concatenate(values), sites, cells)
+    three, three_values = _home(of_third, listed, found, sites, cells)
     size = (3 * len(primitive), 3 * len(of_second.atoms))
     return CrystalForceConstants(
         ForceConstants(of_second, second=sp.csr_array((two_values, tuple(two)), shape=size)),
         ForceConstants(of_third, third=Elements(three, three_values)),
-        reach=(_longest(cluster, pairs), _longest(cluster, listed)),
+        reach=reach,
     )
 
 
@@ -297,9 +332,7 @@ def dense_bytes(constants: CrystalForceConstants) -> float:
 def _cluster(potential: SitePotential, primitive: Atoms) -> tuple[np.ndarray, NeighbourGraph, np.ndarray, np.ndarray]:
     """All atoms that the sites of one cell depend on: positions, edges of those sites only, sites, and cells."""
     species = potential.species
-    unknown = sorted(set(primitive.get_chemical_symbols()) - set(species))
-    if unknown:
-        raise InputError("material.structure", ", ".join(unknown), f"the potential knows only {', '.join(species)}")
+    require_known(primitive, species)
     kinds, radii = species_indices(primitive, species), potential.switching[..., 1]
     here = sorted(set(primitive.get_chemical_symbols()))
     cutoffs = {(a, b): float(radii[species.index(a), species.index(b)]) for a in here for b in here}
@@ -361,8 +394,9 @@ def _home(
     return np.stack(np.unravel_index(keys[kept], shape)), summed[kept]
 
 
-def _longest(positions: np.ndarray, indices: np.ndarray) -> float:
-    """Longest distance between two atoms of one element, Angstrom."""
-    atoms = np.unique(indices // 3, axis=1)
+def _reach(positions: np.ndarray, indices: np.ndarray, values: np.ndarray) -> float:
+    """Longest distance between two atoms of one noticeable element, Angstrom."""
+    noticed = np.abs(values) > NOTICEABLE * np.abs(values).max(initial=0.0)
+    atoms = np.unique(indices[:, noticed] // 3, axis=1)
     pairs = [positions[atoms[a]] - positions[atoms[b]] for a, b in itertools.combinations(range(len(atoms)), 2)]
     return max((float(np.linalg.norm(pair, axis=1).max(initial=0.0)) for pair in pairs), default=0.0)

@@ -2,66 +2,99 @@
 
 Dynamics in a supercell is classical, and knows the wave vectors of that supercell only. What is to be compared with it
 is therefore lattice dynamics with classical statistics on exactly these wave vectors. The usual lattice value is the
-relaxation-time approximation on a converged mesh with Bose-Einstein statistics. Between the two:
+relaxation-time approximation on the infinite mesh with Bose-Einstein statistics. Between the two:
 
     scattering solution   direct solution of the Boltzmann equation minus relaxation times (where it was solved),
     interband             heat carried between bands, QHGK minus its diagonal,
-    statistics            Bose-Einstein to classical, on the converged mesh,
-    finite size           converged mesh to the wave vectors of the supercell, classically.
+    statistics            Bose-Einstein to classical, on the infinite mesh (where both were computed),
+    finite size           infinite mesh to the wave vectors of the supercell, classically.
 
-The last step, to the dynamics, is the rest: orders beyond the third, and the error of the dynamics.
+Every step is extrapolated to the infinite mesh by itself: a difference of two conductivities converges faster than
+either. The last step, to the dynamics, is the rest: orders beyond the third, and the error of the dynamics.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
 
 from ldmd.comparison import LedgerEntry
+from ldmd.crystal.convergence import infinite_mesh
 from ldmd.crystal.mesh import MeshConductivity
+from ldmd.results import Estimate
 
-START = "relaxation times, converged mesh"
+START = "relaxation times, infinite mesh"
+UNIT = "W/(m K)"
+INTERBAND = "heat that pairs of bands carry together: QHGK without its diagonal"
+SCATTERING = "the Boltzmann equation solved directly instead of with relaxation times"
+STATISTICS = "classical instead of Bose-Einstein occupations, as the dynamics has them"
+SIZE = "only the wave vectors that fit into the box of the dynamics"
 
 
 @dataclasses.dataclass(frozen=True)
 class LatticeSteps:
-    """Isotropic conductivities, W/(m K), and the way from the first to the last."""
+    """Isotropic conductivities (trace/3), W/(m K), and the way from the first to the last."""
 
-    relaxation_times: float
-    """Bose-Einstein, converged mesh."""
-    quantum: float
-    """The best value: everything that was computed, Bose-Einstein, converged mesh."""
-    classical_converged: float
+    relaxation_times: Estimate
+    """Infinite mesh; Bose-Einstein, if that was computed."""
+    quantum: Estimate
+    """The best value: everything that was computed, infinite mesh; Bose-Einstein, if that was computed."""
+    classical_converged: Estimate
     classical: float
     """On the wave vectors of the supercell: what the dynamics is held against."""
     steps: tuple[LedgerEntry, ...]
 
 
 def lattice_steps(
-    converged: MeshConductivity, commensurate: MeshConductivity, temperature: float, error: float = 0.0
+    meshes: Sequence[MeshConductivity], commensurate: MeshConductivity, temperature: float
 ) -> LatticeSteps:
-    """The steps at one of the temperatures; ``error`` (W/(m K)) is that of the convergence of the mesh.
+    """The steps at one of the temperatures, from at least three meshes and that of the supercell.
 
     Raises
     ------
     InputError
-        Where one of the two lacks a part that the other has.
+        Where one of them lacks a part that another has.
     """
-    solved = converged.direct is not None and commensurate.direct is not None
-    part = "direct total" if solved else "total"
-    times, interband = (
-        converged.isotropic(temperature, "bose-einstein", name) for name in ("relaxation time", "interband")
-    )
-    quantum, middle = (converged.isotropic(temperature, name, part) for name in ("bose-einstein", "classical"))
-    classical = commensurate.isotropic(temperature, "classical", part)
-    steps = [
-        LedgerEntry("interband", interband, 0.0, "heat that pairs of bands carry together: QHGK without its diagonal"),
-        LedgerEntry("quantum statistics", middle - quantum, 0.0,
-                    "classical instead of Bose-Einstein occupations, as the dynamics has them"),
-        LedgerEntry("finite size", classical - middle, error,
-                    "only the wave vectors that fit into the supercell of the dynamics"),
-    ]  # fmt: skip
+    ordered = sorted(meshes, key=lambda mesh: int(mesh.weights.sum()))
+    counts = np.array([int(mesh.weights.sum()) for mesh in ordered])
+    solved = all(mesh.direct is not None for mesh in (*ordered, commensurate))
+    best = "direct total" if solved else "total"
+    named = ordered[0].statistics
+    first = "bose-einstein" if "bose-einstein" in named else "classical"
+
+    def on_meshes(part: str, statistics: str) -> np.ndarray:
+        return np.array([mesh.isotropic(temperature, statistics, part) for mesh in ordered])
+
+    def step(name: str, values: np.ndarray, meaning: str) -> LedgerEntry:
+        limit, error = infinite_mesh(counts, values)
+        return LedgerEntry(name, float(limit), float(error), meaning)
+
+    def infinite(part: str, statistics: str) -> Estimate:
+        limit, error = infinite_mesh(counts, on_meshes(part, statistics))
+        return Estimate(float(limit), float(error), UNIT)
+
+    classical = commensurate.isotropic(temperature, "classical", best)
+    steps = []
     if solved:
-        gain = converged.isotropic(temperature, "bose-einstein", "direct") - times
-        meaning = "the Boltzmann equation solved directly instead of with relaxation times"
-        steps.insert(0, LedgerEntry("scattering solution", gain, 0.0, meaning))
-    return LatticeSteps(times, quantum, middle, classical, tuple(steps))
+        gain = on_meshes("direct", first) - on_meshes("relaxation time", first)
+        steps.append(step("scattering solution", gain, SCATTERING))
+    steps.append(step("interband", on_meshes("interband", first), INTERBAND))
+    if first != "classical":
+        steps.append(step("quantum statistics", on_meshes(best, "classical") - on_meshes(best, first), STATISTICS))
+    steps.append(step("finite size", classical - on_meshes(best, "classical"), SIZE))
+    return LatticeSteps(
+        infinite("relaxation time", first), infinite(best, first), infinite(best, "classical"), classical, tuple(steps)
+    )
+
+
+def infinite(meshes: Sequence[MeshConductivity], temperature: float) -> tuple[tuple[str, float], ...]:
+    """Kind of statistics and best isotropic conductivity on the infinite mesh, W/(m K), at one of the temperatures."""
+    ordered = sorted(meshes, key=lambda mesh: int(mesh.weights.sum()))
+    counts = np.array([int(mesh.weights.sum()) for mesh in ordered])
+    part = "direct total" if all(mesh.direct is not None for mesh in ordered) else "total"
+    values = {
+        name: np.array([mesh.isotropic(temperature, name, part) for mesh in ordered]) for name in ordered[0].statistics
+    }
+    return tuple((name, float(infinite_mesh(counts, value)[0])) for name, value in values.items())

@@ -11,6 +11,7 @@ from ldmd.results import Check
 if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity
     from ldmd.comparison import Comparison
+    from ldmd.crystal_study import CrystalStudy
     from ldmd.diagnosis_study import Diagnosis
     from ldmd.dynamics.trajectory import Trajectory
     from ldmd.green_kubo.estimate import GreenKuboResult
@@ -46,6 +47,7 @@ class ReportContents:
     green_kubo: GreenKuboResult | None = None
     anharmonicity: Anharmonicity | None = None
     minima: Minima | None = None
+    crystal: CrystalStudy | None = None
     comparison: Comparison | None = None
     width_study: WidthStudy | None = None
     diagnosis: Diagnosis | None = None
@@ -58,9 +60,19 @@ class ReportContents:
         """Temperature (K) of the comparison; without one, that of the lattice nearest to 300 K."""
         if self.comparison is not None:
             return self.comparison.temperature
-        if self.conductivity is None:
-            return 300.0
-        return float(min(self.conductivity.temperatures, key=lambda kelvin: abs(kelvin - 300.0)))
+        found = self.conductivity if self.crystal is None else self.crystal.finest
+        return 300.0 if found is None else float(min(found.temperatures, key=lambda kelvin: abs(kelvin - 300.0)))
+
+    @property
+    def lattice_values(self) -> tuple[tuple[str, float], ...]:
+        """Kind of statistics and best isotropic conductivity of the lattice, W/(m K), at the temperature."""
+        if self.crystal is not None:
+            from ldmd.crystal.ledger import infinite
+
+            return infinite(self.crystal.meshes, self.temperature)
+        found = self.conductivity
+        names = () if found is None else found.statistics
+        return tuple((name, found.isotropic(self.temperature, name)) for name in names if found is not None)
 
     @property
     def checks(self) -> tuple[tuple[str, Check], ...]:
@@ -90,6 +102,9 @@ class ReportContents:
         if self.green_kubo is not None:
             yield from (("Green-Kubo", check) for check in self.green_kubo.conductivity.checks)
         if self.comparison is None:
+            if self.crystal is not None:
+                found = (*self.crystal.checks, *self.crystal.convergence_checks(self.temperature))
+                yield from (("lattice", check) for check in found)
             return
         lattice = (*self.comparison.lattice_classical.checks, *self.comparison.lattice_quantum.checks)
         yield from (("lattice", check) for check in lattice)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from ldmd.report import (
     comparison_figures,
+    crystal_section,
     diagnosis_figure,
     dynamics_figures,
     lattice_figures,
@@ -22,6 +23,7 @@ from ldmd.report import (
 )
 from ldmd.report.citations import bibtex, cited
 from ldmd.report.contents import ReportContents
+from ldmd.report.crystal_parts import PARTS
 from ldmd.report.style import Figure, data_uri
 from ldmd.report.tables import Table
 from ldmd.report.text import (
@@ -146,7 +148,7 @@ def headline(contents: ReportContents) -> Headline:
     if comparison is None:
         wrong = not contents.inspection.usable
         text = "This structure cannot be trusted yet." if wrong else "There is nothing to compare yet."
-        if contents.conductivity is not None:
+        if contents.lattice_values:
             line = "The potential is a black box: its heat flux is not known, and lattice dynamics stands alone."
             return Headline("Lattice dynamics only.", "caution", "…", (line,), _lattice_numbers(contents), problems)
         if not wrong:
@@ -157,7 +159,9 @@ def headline(contents: ReportContents) -> Headline:
             "checks for one; the methods were not compared."
         )
         return Headline(text, "disagree", "✗", (line, coordination_sentence(contents)), (), problems)
-    if not comparison.agree:
+    if not comparison.agree and not comparison.dynamics.trusted:
+        text, tone, mark = "Not decided: the dynamics cannot be trusted yet.", "caution", "…"
+    elif not comparison.agree:
         text, tone, mark = "The two methods disagree.", "disagree", "≠"
     elif failed:
         text, tone, mark = f"The two methods agree, but {count(len(failed), 'check')} failed.", "caution", "≈"
@@ -214,13 +218,10 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
 
 
 def _lattice_numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
-    """QHGK conductivities at the temperature of the report, without a comparison."""
-    conductivity = contents.conductivity
-    assert conductivity is not None
-    names = (statistics_name(name) for name in conductivity.statistics)
-    values = (conductivity.isotropic(contents.temperature, name) for name in conductivity.statistics)
-    unit = f"W/(m K) at {brief(contents.temperature)} K, QHGK"
-    return tuple((name, number(value, 3), unit) for name, value in zip(names, values, strict=True))
+    """Conductivities of the lattice at the temperature of the report, without a comparison."""
+    how = "QHGK" if contents.crystal is None else f"infinite mesh, {PARTS[contents.crystal.part]}"
+    unit = f"W/(m K) at {brief(contents.temperature)} K, {how}"
+    return tuple((statistics_name(name), number(value, 3), unit) for name, value in contents.lattice_values)
 
 
 def sections_of(contents: ReportContents) -> Iterator[Section]:
@@ -248,7 +249,10 @@ def sections_of(contents: ReportContents) -> Iterator[Section]:
     )
     if contents.comparison is not None:
         yield _structure(contents)
-    if contents.modes is not None:
+    if contents.crystal is not None:
+        blocks = crystal_section.lattice_blocks(contents.crystal, contents.temperature, contents.comparison)
+        yield Section("lattice", "Lattice dynamics", crystal_section.LEAD, tuple(blocks))
+    elif contents.modes is not None:
         yield _lattice(contents)
     if contents.green_kubo is not None or contents.trajectories:
         yield _dynamics(contents)
@@ -258,7 +262,11 @@ def sections_of(contents: ReportContents) -> Iterator[Section]:
             "Anharmonicity",
             "How far the bonds are from ideal springs at this temperature: 0 means ideal springs; at 1 the error made "
             "by assuming springs is as large as the forces themselves.",
-            (comparison_figures.anharmonicity_bars(contents.anharmonicity), *_minima(contents)),
+            (
+                comparison_figures.anharmonicity_bars(contents.anharmonicity),
+                *_minima(contents),
+                *crystal_section.anharmonicity_blocks(contents.crystal, contents.temperature),
+            ),
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ldmd.report.contents import ReportContents
+from ldmd.report.crystal_section import crystal_numbers
 from ldmd.report.lattice_figures import LOCALISED, isotropic, moving
 from ldmd.report.linewidth_figure import flagged_modes
 from ldmd.results import Check, Estimate
@@ -47,6 +48,7 @@ def summary(contents: ReportContents) -> dict[str, Any]:
         "checks": [_check(stage, check) for stage, check in contents.checks],
         "structure": _structure(contents),
         "lattice": _lattice(contents),
+        "crystal": None if contents.crystal is None else crystal_numbers(contents.crystal, contents.temperature),
         "dynamics": _dynamics(contents),
         "anharmonicity": _anharmonicity(contents),
         "minima": _minima(contents),

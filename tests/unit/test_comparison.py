@@ -33,9 +33,11 @@ def test_the_ledger_sums_to_the_gap(classical: float, quantum: float, dynamics: 
 def test_a_ledger_of_several_steps_starts_and_ends_where_it_should() -> None:
     steps = tuple(LedgerEntry(name, value, 0.0, name) for name, value in (("interband", 0.2), ("statistics", -0.5)))
     dynamics = Estimate(1.0, 0.1, "W/(m K)")
-    found = compare(300.0, 1.1, 1.6, dynamics, (0.8, 1.2), 2.0, steps=steps, start=("relaxation times", 1.4))
+    start = Estimate(1.4, 0.05, "W/(m K)")
+    found = compare(300.0, 1.1, 1.6, dynamics, (0.8, 1.2), 2.0, steps=steps, start=("relaxation times", start))
     assert [entry.name for entry in found.ledger] == ["interband", "statistics", "rest, unexplained"]
     assert sum(entry.value for entry in found.ledger) == pytest.approx(1.0 - 1.4)
+    assert found.start.standard_error == 0.05
     assert (found.start_name, found.start.value, found.lattice_quantum.value) == ("relaxation times", 1.4, 1.6)
 
 

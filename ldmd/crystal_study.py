@@ -1,0 +1,280 @@
+"""The lattice dynamics of a crystal, stage by stage: meshes of wave vectors, that of the dynamics, and a portrait."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ldmd.digest import digest
+from ldmd.problem import Problem
+from ldmd.progress import progress
+from ldmd.settings import Crystal, Settings, meshes
+from ldmd.workflow import Results, Runner, imaginary_check
+
+if TYPE_CHECKING:
+    from ldmd.anharmonicity import AnharmonicityByTemperature
+    from ldmd.comparison import Comparison
+    from ldmd.crystal.convergence import MeshConvergence
+    from ldmd.crystal.mesh import MeshConductivity, MeshSettings
+    from ldmd.crystal.phono3py_engine import Electrostatics
+    from ldmd.crystal.portrait import Portrait
+    from ldmd.dynamics.trajectory import Trajectory
+    from ldmd.green_kubo import GreenKuboResult
+    from ldmd.lattice.modes import Modes
+    from ldmd.results import Check
+
+ONE_SHOT = 20
+"""Configurations at every temperature of the anharmonicity score."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CrystalStudy:
+    """What lattice dynamics says of a crystal."""
+
+    meshes: tuple[MeshConductivity, ...]
+    """Ascending."""
+    commensurate: MeshConductivity
+    """On the wave vectors of the box of the dynamics."""
+    otherwise: MeshConductivity
+    """The same with energy conserved otherwise: a Gaussian in place of tetrahedra, or the reverse."""
+    convergence: tuple[MeshConvergence, ...]
+    """Of relaxation times, and of the direct solution where there is one."""
+    portrait: Portrait
+    with_isotopes: MeshConductivity | None = None
+    """On the finest mesh."""
+    anharmonicity: AnharmonicityByTemperature | None = None
+    constants_checks: tuple[Check, ...] = ()
+
+    @property
+    def finest(self) -> MeshConductivity:
+        """The result on the finest mesh."""
+        return self.meshes[-1]
+
+    @property
+    def part(self) -> str:
+        """The best conductivity that was computed."""
+        return "total" if self.finest.direct is None else "direct total"
+
+    def smearing_error(self, temperature: float) -> float:
+        """W/(m K): half of what another way to conserve energy changes, classically, on the mesh of the dynamics."""
+        values = (each.isotropic(temperature, "classical", self.part) for each in (self.commensurate, self.otherwise))
+        first, second = values
+        return 0.5 * abs(first - second)
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Of the force constants, of the finest mesh and that of the dynamics, and of the portrait."""
+        own = [check for check in self.finest.checks if check not in self.constants_checks]
+        box = [
+            dataclasses.replace(check, name=f"{check.name}, box of the dynamics")
+            for check in self.commensurate.checks
+            if check not in self.constants_checks
+        ]
+        return (*self.constants_checks, *own, *box, *self.portrait.checks)
+
+    def convergence_checks(self, temperature: float) -> tuple[Check, ...]:
+        """Whether the infinite mesh is known well enough at one temperature."""
+        wanted = f"{temperature:g} K"
+        best = self.convergence[-1]
+        return tuple(check for check in best.checks if check.name.endswith(f" {wanted}"))
+
+
+def mesh_plans(problem: Problem) -> tuple[MeshSettings, ...]:
+    """What is computed: the meshes, ascending; that of the dynamics in two ways; the finest with isotopes, if asked."""
+    from ldmd.crystal.convergence import commensurate_grid
+    from ldmd.crystal.mesh import MeshSettings
+
+    settings, crystal = problem.settings, _crystal(problem.settings)
+    common: dict[str, Any] = {
+        "temperatures": settings.lattice_temperatures,
+        "statistics": settings.lattice.statistics,
+        "direct": crystal.direct,
+    }
+    box = commensurate_grid(problem.primitive, problem.atoms.cell.array)
+    other = settings.lattice.width if crystal.smearing is None else None
+    plans = [MeshSettings(grid=grid, smearing=crystal.smearing, **common) for grid in meshes(crystal.mesh)]
+    plans += [MeshSettings(grid=box, smearing=width, **common) for width in (crystal.smearing, other)]
+    if crystal.isotopes:
+        plans.append(dataclasses.replace(plans[len(meshes(crystal.mesh)) - 1], isotopes=True))
+    return tuple(plans)
+
+
+def mesh_parts(runner: Runner) -> list[dict[str, Any]]:
+    """Everything that the result on each of the meshes depends on."""
+    return [{**runner.parts("mesh"), "mesh": dataclasses.asdict(plan)} for plan in mesh_plans(runner.problem)]
+
+
+def crystal_study(runner: Runner) -> CrystalStudy:
+    """Everything that lattice dynamics says of the crystal of a problem; what is stored is not computed again.
+
+    Raises
+    ------
+    InputError
+        Where an engine is missing, a mesh breaks the symmetry, or memory does not suffice.
+    """
+    from ldmd.crystal.convergence import mesh_convergence
+
+    problem = runner.problem
+    results = _on_meshes(runner)
+    count = len(meshes(_crystal(problem.settings).mesh))
+    series, (commensurate, otherwise), rest = results[:count], results[count : count + 2], results[count + 2 :]
+    parts = ("relaxation time", "direct") if series[0].direct is not None else ("relaxation time",)
+    return CrystalStudy(
+        meshes=tuple(series),
+        commensurate=commensurate,
+        otherwise=otherwise,
+        convergence=tuple(mesh_convergence(series, part) for part in parts),
+        portrait=_portrait(runner),
+        with_isotopes=rest[0] if rest else None,
+        constants_checks=problem.crystal.checks,
+    )
+
+
+def with_anharmonicity(study: CrystalStudy, runner: Runner, modes: Modes) -> CrystalStudy:
+    """The same with the anharmonicity score against temperature and mode by mode, from harmonic configurations."""
+    from ldmd.anharmonicity import AnharmonicityByTemperature, against_temperature, potential_forces
+
+    problem = runner.problem
+    potential, settings = problem.differentiable, problem.settings
+    if potential is None:
+        return study
+
+    def compute() -> AnharmonicityByTemperature:
+        return against_temperature(
+            potential_forces(problem.atoms, potential),
+            problem.second,
+            modes,
+            problem.atoms.get_chemical_symbols(),
+            settings.lattice_temperatures,
+            min(ONE_SHOT, settings.anharmonicity.configurations),
+            settings.dynamics.seed,
+        )
+
+    found = runner.stage("anharmonicity-by-temperature", AnharmonicityByTemperature, compute)
+    return dataclasses.replace(study, anharmonicity=found)
+
+
+def _on_meshes(runner: Runner) -> list[MeshConductivity]:
+    """Results on all meshes, each stored as soon as it is there."""
+    from ldmd.crystal.mesh import MeshConductivity
+
+    problem = runner.problem
+    parts, plans = mesh_parts(runner), mesh_plans(problem)
+    known = [runner.store.get(MeshConductivity, "mesh", digest(each)) for each in parts]
+    missing = sum(_cost(plan) for plan, result in zip(plans, known, strict=True) if result is None)
+    if not missing:
+        return [result for result in known if result is not None]
+    solve = _solver(problem)
+    with progress("scattering on meshes of wave vectors", missing) as advance:
+        results = []
+        for plan, result, each in zip(plans, known, parts, strict=True):
+            if result is None:
+                results.append(runner.kept(solve(plan), "mesh", each))
+                advance(_cost(plan))
+            else:
+                results.append(result)
+    return results
+
+
+def _cost(plan: MeshSettings) -> float:
+    """Triplets, about: every wave vector meets every other."""
+    import numpy as np
+
+    return float(abs(np.linalg.det(plan.matrix))) ** 2
+
+
+def _solver(problem: Problem) -> Callable[[MeshSettings], MeshConductivity]:
+    from ldmd.crystal import kaldo_engine, phono3py_engine
+
+    crystal = _crystal(problem.settings)
+    if crystal.engine == "kaldo":
+        return lambda plan: kaldo_engine.conductivity(problem.crystal, plan)
+    electrostatics = _electrostatics(problem)
+    return lambda plan: phono3py_engine.conductivity(problem.crystal, plan, electrostatics)
+
+
+def _electrostatics(problem: Problem) -> Electrostatics | None:
+    from ldmd.crystal.phono3py_engine import read_born
+
+    born = _crystal(problem.settings).born
+    return None if born is None else read_born(problem.case.folder / born, problem.crystal)
+
+
+def _portrait(runner: Runner) -> Portrait:
+    from ldmd.crystal.harmonic import Polarity
+    from ldmd.crystal.portrait import Portrait, portrait
+
+    problem = runner.problem
+
+    def compute() -> Portrait:
+        found = _electrostatics(problem)
+        polarity = None if found is None else Polarity(found.born, found.dielectric)
+        with progress("bands and elasticity", 1.0) as advance:
+            return portrait(
+                problem.crystal, problem.settings.lattice_temperatures, problem.differentiable, polarity, advance
+            )
+
+    return runner.stage("portrait", Portrait, compute)
+
+
+def _crystal(settings: Settings) -> Crystal:
+    assert settings.crystal is not None, "only a crystal has meshes; callers look first"
+    return settings.crystal
+
+
+def compare_crystal(runner: Runner) -> Results:
+    """Run every stage that is missing; without dynamics for a potential that cannot be differentiated."""
+    problem = runner.problem
+    study = crystal_study(runner)
+    if problem.differentiable is None:
+        return Results(problem.inspection, crystal=study, force_constant_checks=problem.crystal.accuracy_checks)
+    modes = runner.modes()
+    trajectories = runner.dynamics()
+    green_kubo = runner.green_kubo(trajectories)
+    anharmonicity = runner.anharmonicity(modes, trajectories)
+    study = with_anharmonicity(study, runner, modes)
+    comparison = _compare(problem, study, modes, trajectories, green_kubo)
+    return Results(
+        problem.inspection,
+        modes=modes,
+        trajectories=trajectories,
+        green_kubo=green_kubo,
+        anharmonicity=anharmonicity,
+        crystal=study,
+        comparison=comparison,
+    )
+
+
+def _compare(
+    problem: Problem,
+    study: CrystalStudy,
+    modes: Modes,
+    trajectories: tuple[Trajectory, ...],
+    green_kubo: GreenKuboResult,
+) -> Comparison:
+    """On the wave vectors of the box; the ledger has the way there."""
+    from ldmd.comparison import compare
+    from ldmd.crystal.ledger import START, lattice_steps
+    from ldmd.dynamics.trajectory import dynamics_checks
+
+    temperature = problem.settings.dynamics.temperature
+    found = lattice_steps(study.meshes, study.commensurate, temperature)
+    return compare(
+        temperature,
+        found.classical,
+        found.quantum,
+        green_kubo.conductivity,
+        green_kubo.interval_95,
+        problem.settings.compare.tolerance_sigma,
+        study.smearing_error(temperature),
+        (
+            imaginary_check(modes),
+            *study.checks,
+            *study.convergence_checks(temperature),
+            *dynamics_checks(trajectories, temperature),
+        ),
+        found.steps,
+        (START, found.relaxation_times),
+        "on the wave vectors of the box",
+    )
