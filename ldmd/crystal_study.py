@@ -39,7 +39,7 @@ class CrystalStudy:
     otherwise: MeshConductivity
     """The same with energy conserved otherwise: a Gaussian in place of tetrahedra, or the reverse."""
     convergence: tuple[MeshConvergence, ...]
-    """Of relaxation times, and of the direct solution where there is one."""
+    """Of relaxation times, with the heat between bands, and of the direct solution with it where there is one."""
     portrait: Portrait
     with_isotopes: MeshConductivity | None = None
     """On the finest mesh."""
@@ -119,7 +119,7 @@ def crystal_study(runner: Runner) -> CrystalStudy:
     results = _on_meshes(runner)
     count = len(meshes(_crystal(problem.settings).mesh))
     series, (commensurate, otherwise), rest = results[:count], results[count : count + 2], results[count + 2 :]
-    parts = ("relaxation time", "direct") if series[0].direct is not None else ("relaxation time",)
+    parts = ("relaxation time", "total", *(("direct total",) if series[0].direct is not None else ()))
     return CrystalStudy(
         meshes=tuple(series),
         commensurate=commensurate,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ldmd.comparison import Comparison, LedgerEntry
 
 UNIT = "W/(m K)"
+FEW_STEPS = 3
+"""Of a ledger, whose names fit side by side under their bars."""
 LEDGER_ROUNDING = 1e-6
 """Part of the conductivity that the ledger may miss before the figure shows a bar for it."""
 
@@ -100,12 +102,18 @@ def waterfall(comparison: Comparison) -> Figure:
     start, end = comparison.start, comparison.dynamics
     levels = start.value + np.concatenate([[0.0], np.cumsum([entry.value for entry in entries])])
     description = f"Waterfall from {comparison.start_name} to the molecular-dynamics value."
-    with canvas(3.1) as (figure, (axes,)):
+    crowded = len(entries) > FEW_STEPS
+    with canvas(3.7 if crowded else 3.1) as (figure, (axes,)):
         names, ticks = _draw_waterfall(axes, comparison, entries, levels)
-        axes.set_xticks(ticks, [textwrap.fill(name, 15) for name in names])
+        if crowded:
+            wrapped = [textwrap.fill(name, 18) for name in names]
+            axes.set_xticks(ticks, wrapped, rotation=40, ha="right", rotation_mode="anchor", linespacing=0.95)
+        else:
+            axes.set_xticks(ticks, [textwrap.fill(name, 15) for name in names])
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel(f"thermal conductivity ({UNIT})")
-        top = float(levels.max()) + max(0.0, np.nan_to_num(end.standard_error))
+        totals = (start, end, comparison.lattice_quantum, comparison.lattice_classical)
+        top = max(float(levels.max()), *(total.value + np.nan_to_num(total.standard_error) for total in totals))
         axes.set_ylim(min(0.0, 1.1 * float(levels.min())), 1.12 * top)
         svg = to_svg(figure, "waterfall", description)
     places = decimals(end.standard_error)

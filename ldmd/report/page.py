@@ -200,7 +200,10 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
         (
             "lattice dynamics",
             fixed(classical.value, places),
-            f"W/(m K), classical; {fixed(quantum.value, places)} with quantum statistics",
+            f"W/(m K), classical; {fixed(quantum.value, places)} with quantum statistics"
+            if contents.crystal is None
+            else f"W/(m K), classical, waves of the box; {with_error(quantum.value, quantum.standard_error)} with quantum "
+            "statistics on the infinite mesh",
         ),
         (
             "molecular dynamics",
