@@ -202,8 +202,8 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
             fixed(classical.value, places),
             f"W/(m K), classical; {fixed(quantum.value, places)} with quantum statistics"
             if contents.crystal is None
-            else f"W/(m K), classical, waves of the box; {with_error(quantum.value, quantum.standard_error)} with quantum "
-            "statistics on the infinite mesh",
+            else "W/(m K), classical, on the waves of the box; infinite mesh with quantum statistics: "
+            f"{with_error(quantum.value, quantum.standard_error)}",
         ),
         (
             "molecular dynamics",
