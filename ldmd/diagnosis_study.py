@@ -31,6 +31,17 @@ STATISTICS = "classical"
 """Of the linewidths that are diagnosed: those that the dynamics has."""
 PAIRS = 15
 """Named of a structure with pairs at a kink: the nearest to it."""
+METERS = {
+    "noise_floor": "noise floor",
+    "gamma_projected": "restored symmetries",
+    "truncation": "truncation of finite differences",
+    "gamma_exact": "exact derivatives",
+    "kink_share": "bonds at kinks",
+    "slope": "steps along modes",
+    "gamma_self_consistent": "self-consistent linewidths",
+    "gamma_reference": "a reference model",
+}
+"""Fields of the evidence that may be missing, in words."""
 TOUCHED = 8
 """Modes named for a structure with pairs at a kink: those that stretch them most."""
 
@@ -131,6 +142,8 @@ def table(diagnosis: Diagnosis) -> Iterator[str]:
     yield ""
     yield from _summary(diagnosis)
     yield ""
+    yield from _force_constants(evidence)
+    yield ""
     yield "for the case:"
     for line in diagnosis.case.sentences():
         yield f"  {line}"
@@ -143,6 +156,9 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "temperature_K": evidence.temperature,
         "statistics": evidence.statistics,
         "source": evidence.source,
+        "sum_rules": dict(evidence.residuals),
+        "error_of_elements": _number(evidence.sigma_elements),
+        "not_measured": [name for name in METERS if not np.isfinite(getattr(evidence, name)).any()],
         "convention": "linewidths are HWHM in rad/ps, frequencies angular in rad/ps",
         "numerics_sound": diagnosis.numerics_sound,
         "causes": diagnosis.counts,
@@ -193,6 +209,22 @@ def why_unusable(problem: Problem) -> Iterator[str]:
     yield "modes that stretch these pairs most (share of the squared stretch of their bonds), and the highest mode:"
     for place in (*np.argsort(-share)[:TOUCHED], len(rows) - 1):
         yield f"  mode {rows[place]} at {modes.frequencies[rows[place]] / THZ:.2f} THz: {share[place]:.0%}"
+
+
+def _force_constants(evidence: Evidence) -> Iterator[str]:
+    """Errors of the force constants, as far as known, and what was not measured."""
+    if evidence.residuals:
+        yield "sum rules, relative violations: " + ", ".join(f"{name} {size:.1e}" for name, size in evidence.residuals)
+    if math.isnan(evidence.sigma_elements):
+        reason = "the sum rules have nothing to show; --force-noise with --displacement tells it"
+        yield f"independent errors of the elements of Phi3: not known, for {reason}"
+    else:
+        yield f"independent errors of the elements of Phi3: {evidence.sigma_elements:.1e} eV/A^3"
+    missing = [text for name, text in METERS.items() if not np.isfinite(getattr(evidence, name)).any()]
+    if evidence.source == "autodiff":
+        missing.remove(METERS["gamma_exact"])  # they are in use
+    if missing:
+        yield f"not measured: {', '.join(missing)}"
 
 
 def _case_as_json(case: CaseVerdict) -> dict[str, Any]:

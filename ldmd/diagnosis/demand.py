@@ -5,8 +5,8 @@ transverse polarisations, 12 modes. A linewidth is known where it is ``SIGNAL_TO
 errors of the elements of Phi3 (``ldmd.diagnosis.noise_floor``), which goes as the square of their standard deviation s:
 the allowed s is the least of those of the shell. It asks for
 
-* finite differences with a step h: forces with a noise below sigma_F = 2 sqrt(3) h^2 s, all three permutations of an
-  element measured and averaged (``required_accuracy``);
+* finite differences with a step h: forces with a noise below sigma_F = 2 h^2 s (``required_accuracy``), as if each
+  element were measured once;
 * automatic differentiation: elements right to the part s / rms(Phi3), which is a matter of the precision of numbers;
 * training: independent errors s of the n elements that a force depends on make an error of the part of a force that is
   of second order in displacements, u rms each way, of
@@ -35,8 +35,6 @@ FIRST_SHELL = 12
 """Modes."""
 STEP = 0.01
 """Angstrom, of finite differences where none is in use: near the best one for forces in single precision."""
-COPIES = 3.0
-"""Measurements of an element that are averaged: one for each pair of its coordinates."""
 SINGLE_PRECISION = float(np.finfo(np.float32).eps)
 ENOUGH = 10.0
 """Times the precision of a number that a third derivative loses at most, roughly."""
@@ -123,7 +121,7 @@ def demand(evidence: Evidence, facts: ElementFacts) -> Demand | None:
         modes=int(np.count_nonzero(usable)),
         lowest=float(evidence.frequencies[shell][0]),
         highest=float(evidence.frequencies[shell][-1]),
-        accuracy=required_accuracy(sigma, facts.rms, step if step > 0.0 else STEP, bending, COPIES),
+        accuracy=required_accuracy(sigma, facts.rms, step if step > 0.0 else STEP, bending),
         temperature=evidence.temperature,
         thermal=facts.thermal,
         training=sigma * facts.thermal**2 * math.sqrt(0.5 * facts.per_coordinate),

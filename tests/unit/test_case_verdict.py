@@ -11,7 +11,7 @@ from spring_crystal import small_glass, springs
 
 from ldmd.diagnosis.case_verdict import CaseVerdict, case_verdict
 from ldmd.diagnosis.conduction import Conduction, conduction
-from ldmd.diagnosis.demand import COPIES, FIRST_SHELL, ElementFacts, demand, element_facts
+from ldmd.diagnosis.demand import FIRST_SHELL, ElementFacts, demand, element_facts
 from ldmd.diagnosis.evidence import Evidence
 from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE, noise_floor, stored_triples
 from ldmd.diagnosis.verdict import Cause, Verdict
@@ -238,7 +238,7 @@ def test_the_demand_is_where_the_floor_is_a_third_of_the_linewidth(glass: Glass)
     shell = slice(0, FIRST_SHELL)
     ratios = gamma[shell] / floor.gamma(found.accuracy.sigma_elements)[0, 0, rows][shell]
     assert ratios.min() == pytest.approx(SIGNAL_TO_NOISE)
-    noise = found.accuracy.sigma_force / (2.0 * 0.01**2) / math.sqrt(COPIES)
+    noise = found.accuracy.sigma_force / (2.0 * 0.01**2)
     assert math.hypot(noise, 50.0 * 0.01**2 / 6.0) == pytest.approx(found.accuracy.sigma_elements)
     assert "eV/A at a step of 0.01 A" in found.sentence and "precision" in found.sentence
     drowned = dataclasses.replace(known, noise_floor=gamma)
