@@ -1,8 +1,6 @@
-"""The stages of a comparison: what each depends on, where its result is kept, and in what order they run.
+"""A comparison, stage by stage: where each result is kept, and in what order the stages run.
 
-A stage runs only if the store holds no result for the digest of everything it depends on: its settings, the
-structure, the potential, the digests of its inputs and its own version. Bump a version when the numbers of a stage
-change for the same inputs.
+A stage runs only if the store holds no result for the digest of everything that it depends on (``ldmd.stages``).
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,13 +18,13 @@ from ldmd.digest import digest
 from ldmd.problem import Problem
 from ldmd.progress import progress, replica_progress
 from ldmd.settings import Settings
+from ldmd.stages import CRYSTAL_STAGES, DIAGNOSIS, STAGES, WIDTH_STAGES, replica_parts, replica_settings, stage_parts
 from ldmd.store import Store
 
 if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity
     from ldmd.comparison import Comparison
     from ldmd.crystal_study import CrystalStudy
-    from ldmd.dynamics.replica import ReplicaSettings
     from ldmd.dynamics.trajectory import Trajectory
     from ldmd.force_constants.sum_rules import Residuals
     from ldmd.green_kubo import GreenKuboResult
@@ -38,55 +35,12 @@ if TYPE_CHECKING:
     from ldmd.minima import Minima
     from ldmd.results import Check
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    "CRYSTAL_STAGES", "DIAGNOSIS", "STAGES", "WIDTH_STAGES",
+    "Lattice", "Results", "Runner", "absolute", "imaginary_check", "run_comparison",
+]  # fmt: skip
+
 T = TypeVar("T")
-
-STAGES = ("modes", "residuals", "linewidths", "conductivity", "dynamics", "green-kubo", "anharmonicity", "minima")
-"""Of a comparison of a glass; ``WIDTH_STAGES`` run when asked for."""
-CRYSTAL_STAGES = (
-    "mesh", "portrait", "modes", "dynamics", "green-kubo", "anharmonicity", "anharmonicity-by-temperature",
-)  # fmt: skip
-"""Of a comparison of a crystal."""
-WIDTH_STAGES = ("width-convergence", "self-consistent")
-DIAGNOSIS = "diagnosis"
-OF_PRIMITIVE = ("mesh", "portrait")
-"""Stages that know the primitive cell only, not the box of the dynamics."""
-LATTICE_STAGES = (*OF_PRIMITIVE, "modes", "residuals", "linewidths", "conductivity", *WIDTH_STAGES, DIAGNOSIS)
-"""What force constants go into."""
-VERSIONS = {
-    "modes": 1,
-    "residuals": 1,
-    "linewidths": 2,
-    "conductivity": 1,
-    "dynamics": 1,
-    "green-kubo": 1,
-    "anharmonicity": 1,
-    "minima": 1,
-    "width-convergence": 1,
-    "self-consistent": 1,
-    "diagnosis": 1,
-    "mesh": 1,
-    "portrait": 1,
-    "anharmonicity-by-temperature": 1,
-}
-
-BUILDS_ON: dict[str, tuple[str, ...]] = {
-    "modes": (),
-    "residuals": (),
-    "linewidths": ("modes",),
-    "conductivity": ("modes", "linewidths"),
-    "dynamics": (),
-    "green-kubo": ("dynamics",),
-    "anharmonicity": ("modes", "dynamics"),
-    "minima": ("modes", "linewidths", "conductivity", "dynamics"),
-    "width-convergence": ("modes", "linewidths", "conductivity"),
-    "self-consistent": ("modes",),
-    "diagnosis": ("modes", "linewidths"),
-    "mesh": (),
-    "portrait": (),
-    "anharmonicity-by-temperature": ("modes",),
-}
-"""Stages whose code a stage's numbers depend on; their versions are part of its digest."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,60 +111,12 @@ class Runner:
 
     def parts(self, stage: str) -> dict[str, Any]:
         """Everything the result of a stage depends on; its digest names the result."""
-        settings = self.problem.settings
-        inputs: dict[str, Any] = {}
-        if stage in ("linewidths", "conductivity"):
-            lattice = settings.lattice
-            inputs = {
-                "temperatures": settings.lattice_temperatures,
-                "statistics": lattice.statistics,
-                "broadening": lattice.broadening,
-                "width": lattice.width,
-            }
-            if lattice.precision != "float64":
-                inputs["precision"] = lattice.precision
-            if stage == "conductivity":
-                inputs["allen_feldman_broadening"] = lattice.allen_feldman_broadening
-        if stage in WIDTH_STAGES:
-            inputs = {"temperature": settings.dynamics.temperature, "statistics": settings.lattice.statistics}
-        if stage == DIAGNOSIS:
-            lattice = settings.lattice
-            inputs = {
-                "temperature": settings.dynamics.temperature,
-                "broadening": lattice.broadening,
-                "width": lattice.width,
-            }
-        if stage == "width-convergence":
-            inputs["broadening"] = settings.lattice.fixed_broadening
-        if stage in ("green-kubo", "anharmonicity", "minima"):
-            inputs = {"dynamics": [digest(parts) for parts in self.replica_parts]}
-        if stage == "green-kubo":
-            inputs["settings"] = settings.green_kubo.model_dump(mode="json")
-        if stage == "minima":
-            lattice = settings.lattice
-            inputs.update(count=settings.anharmonicity.minima, broadening=lattice.fixed_broadening, width=lattice.width)
-        if stage == "anharmonicity":
-            inputs["configurations"] = settings.anharmonicity.configurations
-            inputs["seed"] = settings.dynamics.seed
-        if stage in LATTICE_STAGES and self.problem.by_differences:
-            lattice = settings.lattice
-            inputs["differences"] = {"displacement": lattice.displacement, "pair_cutoff": self.problem.pair_cutoff}
-        if stage in ("portrait", "anharmonicity-by-temperature"):
-            inputs["temperatures"] = settings.lattice_temperatures
-        if stage == "anharmonicity-by-temperature":
-            inputs |= {"configurations": settings.anharmonicity.configurations, "seed": settings.dynamics.seed}
-        if stage in OF_PRIMITIVE and settings.crystal is not None:
-            inputs |= {"force_constants": settings.crystal.force_constants, **self.problem.born_charges}
-            inputs |= {"engine": settings.crystal.engine} if stage == "mesh" else {}
-        system = self.problem.primitive_system if stage in OF_PRIMITIVE else self.problem.system
-        versions = {name: VERSIONS[name] for name in (stage, *BUILDS_ON[stage])}
-        return {"versions": versions, "system": system, **inputs}
+        return stage_parts(self.problem, stage)
 
     @functools.cached_property
     def replica_parts(self) -> list[dict[str, Any]]:
         """The same for every replica of the dynamics."""
-        plans = [_replica_settings(self.problem.settings, i) for i in range(self.problem.settings.dynamics.replicas)]
-        return [{**self.parts("dynamics"), **dataclasses.asdict(plan)} for plan in plans]
+        return replica_parts(self.problem)
 
     def explain(self, stage: str) -> str:
         """One line: is the result there, and if not, what changed since the last one."""
@@ -324,7 +230,7 @@ class Runner:
         keys = [digest(parts) for parts in self.replica_parts]
         found = {index: self.store.get(Trajectory, "dynamics", key) for index, key in enumerate(keys)}
         missing = [index for index, trajectory in found.items() if trajectory is None]
-        plans = [_replica_settings(problem.settings, index) for index in missing]
+        plans = [replica_settings(problem.settings, index) for index in missing]
         checkpoints = [self.checkpoint("dynamics", keys[index]) for index in missing]
 
         def keep(position: int, trajectory: Trajectory) -> None:
@@ -400,21 +306,6 @@ def absolute(advance: Callable[[float], None]) -> Callable[[int, int], None]:
         last = done / total
 
     return report
-
-
-def _replica_settings(settings: Settings, index: int) -> ReplicaSettings:
-    from ldmd.dynamics.replica import ReplicaSettings
-
-    dynamics = settings.dynamics
-    return ReplicaSettings(
-        temperature=dynamics.temperature,
-        time_step=dynamics.time_step,
-        stride=dynamics.flux_stride,
-        equilibration=round(dynamics.equilibration_steps / dynamics.flux_stride),
-        samples=dynamics.samples,
-        samples_per_frame=dynamics.frame_stride,
-        seed=int(np.random.SeedSequence([dynamics.seed, index]).generate_state(1)[0] >> 1),
-    )
 
 
 def _anharmonicity(problem: Problem, modes: Modes, trajectories: tuple[Trajectory, ...]) -> Anharmonicity:
