@@ -31,6 +31,7 @@ ROWS = {
     "dynamics": "rows_silica:dynamics",
     "nep": "rows_nep:dynamics",
     "force-constants": "rows_force_constants:force_constants",
+    "crystal": "rows_crystal:crystal",
     "scaling": "rows_scaling:scaling",
 }
 BLOCKS = {
@@ -52,6 +53,18 @@ BLOCKS = {
             "largest difference to LAMMPS / largest element",
         ),
         ("force-constants",),
+    ),
+    "crystal": table.Block(
+        (
+            "third order in a supercell",
+            "phono3py, displacements, s",
+            "displaced supercells",
+            "ours, s",
+            "ours with compilation, s",
+            "phono3py / ours, without and with compilation",
+            "difference / norm",
+        ),
+        ("crystal",),
     ),
     "scaling": table.Block(
         (
