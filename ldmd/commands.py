@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from ldmd.case_report import citations_for, provenance_of, report_contents, repo
 from ldmd.errors import InputError
 from ldmd.problem import Problem, load_problem
 from ldmd.progress import duration, progress
+from ldmd.settings import IMPORTED, NO_DYNAMICS
+from ldmd.stages import OF_PRIMITIVE
 from ldmd.store import write_atomically
 from ldmd.workflow import CRYSTAL_STAGES, STAGES, Runner
 
@@ -75,7 +77,7 @@ def verdict_lines(contents: ReportContents) -> Iterator[str]:
         how = "by QHGK" if contents.crystal is None else f"on the infinite mesh ({contents.crystal.part})"
         for name, value in contents.lattice_values:
             yield f"{contents.title}: {value:.3f} W/(m K) at {contents.temperature:g} K {how}, {name}"
-        yield "No comparison: a potential that is a black box gives no heat flux."
+        yield f"{contents.why_no_dynamics[0].upper()}{contents.why_no_dynamics[1:]}."
     elif contents.comparison is None:
         yield f"{contents.title}: no comparison, the structure is not fit for force constants."
     else:
@@ -85,6 +87,10 @@ def verdict_lines(contents: ReportContents) -> Iterator[str]:
             yield f"  {entry.name:<22} {entry.value:+.3f}{error} W/(m K)"
     for stage, check in contents.failed_checks:
         yield f"  failed ({stage}): {_check_line(check)}"
+
+
+def _check_lines(checks: Iterable[Check]) -> list[str]:
+    return [f"  pass  {check.name}" if check.passed else f"  FAIL  {_check_line(check)}" for check in checks]
 
 
 def _check_line(check: Check) -> str:
@@ -108,12 +114,14 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
     lines += [
         "",
         "structure",
-        f"  energy {inspection.energy_per_atom:.6f} eV/atom, pressure {inspection.pressure:.2e} GPa",
+        f"  energy {inspection.energy_per_atom:.6f} eV/atom, pressure {inspection.pressure:.2e} GPa"
+        if problem.imported is None
+        else f"  {NO_DYNAMICS}",
     ]
     for species, row in zip(inspection.species, inspection.coordination, strict=True):
         counts = ", ".join(f"{int(count)} with {n}" for n, count in enumerate(row) if count)
         lines.append(f"  {species} by number of neighbours: {counts}")
-    lines += [f"  pass  {c.name}" if c.passed else f"  FAIL  {_check_line(c)}" for c in inspection.checks]
+    lines += _check_lines(inspection.checks)
     for (i, j), distance, outer in list(
         zip(inspection.switching_pairs, inspection.switching_distances, inspection.outer_cutoffs, strict=True)
     )[:10]:
@@ -127,6 +135,10 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
 
 def _cost(problem: Problem) -> Iterator[str]:
     """Time and memory, from a measured second of each kind of work on this machine."""
+    if problem.imported is not None:
+        yield "force constants"
+        yield from _check_lines(problem.crystal.checks)
+        return
     from ldmd.estimate import estimate_cost
 
     cost = estimate_cost(problem)
@@ -186,7 +198,7 @@ def build_case(
         f"{case.structure}: {len(atoms)} atoms, {inspection.energy_per_atom:.4f} eV/atom, "
         f"{inspection.density:.3f} g/cm^3"
     ]
-    return lines + [f"  pass  {c.name}" if c.passed else f"  FAIL  {_check_line(c)}" for c in inspection.checks]
+    return [*lines, *_check_lines(inspection.checks)]
 
 
 class _StepTracker:
@@ -248,6 +260,7 @@ def study_widths(folder: Path, quick: bool, command: str, potential: str | None 
     from ldmd.width_study import width_study
 
     problem = _problem(folder, quick, potential)
+    _require_potential(problem)
     if not problem.inspection.usable:
         raise InputError("material.structure", problem.case.structure, "not fit for force constants; see ldmd check")
     study = width_study(Runner(problem, problem.store, provenance_of(problem, command)))
@@ -266,18 +279,31 @@ def diagnose_case(
     folder: Path, quick: bool, command: str, potential: str | None = None
 ) -> tuple[list[str], dict[str, Any], bool]:
     """Why low-frequency linewidths are what they are: lines, numbers, and whether the numerics are sound."""
-    from ldmd.diagnosis_study import as_json, diagnose, table, why_unusable
+    from ldmd.diagnosis_study import as_json, diagnose, table
+    from ldmd.unusable_structure import unusable
 
     problem = _problem(folder, quick, potential)
+    _require_potential(problem)
     title = problem.settings.material.name
     if not problem.inspection.usable:
-        why = list(why_unusable(problem))
-        return [f"{title}: {why[0]}", *why[1:]], {"usable": False, "why": why}, False
+        bad = unusable(problem)
+        why = list(bad.lines())
+        return [f"{title}: {why[0]}", *why[1:]], bad.as_json(), False
     found = diagnose(Runner(problem, problem.store, provenance_of(problem, command)))
-    closing = f"The next report of ldmd compare {problem.case.on_command_line} shows this as a figure."
     rows = list(table(found))
-    lines = [f"{title}: {rows[0]}", *rows[1:], "", closing]
+    lines = [f"{title}: {rows[0]}", *rows[1:], ""]
+    if problem.unit is None:
+        lines.append(f"The next report of ldmd compare {problem.case.on_command_line} shows this as a figure.")
+    else:
+        lines.append("These are the modes of the box of the dynamics at its Gamma: wave vectors that fit into it.")
     return lines, {"usable": True, **as_json(found)}, found.numerics_sound
+
+
+def _require_potential(problem: Problem) -> None:
+    """Refuse force constants of files, whose supercell is not the box of the dynamics."""
+    if problem.imported is not None:
+        fix = "this needs a potential; the linewidths of such files are diagnosed by ldmd diagnose --fc3"
+        raise InputError("potential.kind", IMPORTED, fix)
 
 
 def diagnose_imported(
@@ -324,7 +350,8 @@ def explain_stages(folder: Path, quick: bool, potential: str | None = None) -> l
     """What the store holds for the present settings, stage by stage."""
     problem = _problem(folder, quick, potential)
     runner = Runner(problem, problem.store, {})
-    return [runner.explain(stage) for stage in (STAGES if problem.unit is None else CRYSTAL_STAGES)]
+    stages = STAGES if problem.unit is None else CRYSTAL_STAGES if problem.imported is None else OF_PRIMITIVE
+    return [runner.explain(stage) for stage in stages]
 
 
 def citations_of(folder: Path) -> str:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 STATISTICS = "classical"
 """Of the linewidths that are diagnosed: those that the dynamics has."""
-PAIRS = 15
-"""Named of a structure with pairs at a kink: the nearest to it."""
 METERS = {
     "noise_floor": "noise floor",
     "gamma_projected": "restored symmetries",
@@ -42,8 +40,6 @@ METERS = {
     "gamma_reference": "a reference model",
 }
 """Fields of the evidence that may be missing, in words."""
-TOUCHED = 8
-"""Modes named for a structure with pairs at a kink: those that stretch them most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,36 +175,6 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
             for row, verdict in enumerate(diagnosis.verdicts)
         ],
     }
-
-
-def why_unusable(problem: Problem) -> Iterator[str]:
-    """For a structure without usable force constants: its pairs at the edges of cutoffs, and the modes they touch."""
-    from ldmd.diagnosis.directional import STEPS, kink_share
-    from ldmd.lattice.modes import normal_modes
-
-    inspection, potential = problem.inspection, problem.differentiable
-    yield "force constants are unusable here:"
-    for check in inspection.checks:
-        if not check.passed:
-            yield f"  {check.name} = {check.value:.4g} {check.unit}: {check.advice}"
-    listed = list(
-        zip(inspection.switching_pairs, inspection.switching_distances, inspection.outer_cutoffs, strict=True)
-    )
-    for (i, j), distance, outer in listed[:PAIRS]:
-        names = f"{inspection.symbols[int(i)]}{int(i)}-{inspection.symbols[int(j)]}{int(j)}"
-        yield f"  {names} at {distance:.5f} Angstrom, {outer - distance:.5f} inside the cutoff {outer:.2f}"
-    if len(listed) > PAIRS:
-        yield f"  and {len(listed) - PAIRS} more"
-    if potential is None or not listed:
-        return
-    modes = normal_modes(problem.second, problem.atoms.get_masses())
-    rows = np.flatnonzero(modes.vibrating)
-    share = kink_share(
-        problem.atoms, potential.species, potential.switching, modes.displacements[:, rows], max(STEPS), max(STEPS)
-    )
-    yield "modes that stretch these pairs most (share of the squared stretch of their bonds), and the highest mode:"
-    for place in (*np.argsort(-share)[:TOUCHED], len(rows) - 1):
-        yield f"  mode {rows[place]} at {modes.frequencies[rows[place]] / THZ:.2f} THz: {share[place]:.0%}"
 
 
 def _force_constants(evidence: Evidence) -> Iterator[str]:

@@ -28,6 +28,8 @@ Radii = Mapping[tuple[str, str], tuple[float, ...]]
 
 SPACING = 1e-3
 """Angstrom between the points on either side."""
+FINE = 1e-4
+"""The same for pairs of a structure that has many near their radii: others should not cross theirs on the way."""
 CLOSE = 1e-8
 """The same for energy and force, if the noise of the forces is below ``QUIET``."""
 QUIET = 1e-10
@@ -83,6 +85,22 @@ def measure_kinks(
         for pair in itertools.combinations_with_replacement(symbols, 2)
         for radius in radii.get(pair, ())
     )
+
+
+def curvature_jumps(ask: EnergyAndForces, atoms: Atoms, pairs: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Sizes (n,) eV/Angstrom^2 of the jumps of the curvature as each of some pairs (n, 2) crosses its radius (n,).
+
+    The second atom of a pair is moved there along the bond, to its nearest image, and all others stay where they are:
+    what the pair is worth depends on its neighbours. Forces of double precision are asked for.
+    """
+    found = []
+    for (i, j), radius in zip(pairs, radii, strict=True):
+        bond = atoms.get_distance(int(i), int(j), mic=True, vector=True)
+        distance = float(np.linalg.norm(bond))
+        moved = atoms.copy()
+        moved.positions[int(j)] += (radius - distance) / distance * bond
+        found.append(_limits(ask, moved, int(j), bond / distance, FINE)[2])
+    return np.array(found)
 
 
 def find_cutoffs(ask: EnergyAndForces, symbols: tuple[str, ...]) -> dict[tuple[str, str], tuple[float, ...]]:
