@@ -18,7 +18,6 @@ from ase import Atoms
 
 from ldmd.dynamics.pairs import (
     WIDE,
-    LayeredPotential,
     PairList,
     Watch,
     candidate_pairs,
@@ -28,6 +27,7 @@ from ldmd.dynamics.pairs import (
 )
 from ldmd.potentials.base import (
     Blocks,
+    LayeredPotential,
     Parameters,
     SiteEnergies,
     SitePotential,

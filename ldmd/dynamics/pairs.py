@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 
-from ldmd.potentials.base import Parameters, SitePotential, graph_parameters
-from ldmd.structures import NeighbourGraph, SiteBlock, build_graph, pairs_within, species_indices
+from ldmd.force_constants.sites import slots_in_order
+from ldmd.potentials.base import LayeredPotential, Parameters, SitePotential, graph_parameters
+from ldmd.structures import NeighbourGraph, build_graph, pairs_within, species_indices
 
 WIDE = 4.0
 """Skin of the candidates, Angstrom: they are complete until some atom has moved by half of it."""
@@ -32,20 +32,6 @@ MARGIN = 0.05
 """How near to its cutoff an unevaluated pair may have been since the last look, or be at the next one, Angstrom."""
 REMEMBER = 0.6
 """Pairs once found near stay active up to this distance beyond their cutoff, Angstrom."""
-
-
-@runtime_checkable
-class LayeredPotential(Protocol):
-    """A potential with a part of shorter range, for which edges in the first slots are enough."""
-
-    @property
-    def core(self) -> np.ndarray:
-        """(S, S) Angstrom, range of that part for every pair of species."""
-        ...
-
-    def parameters(self, block: SiteBlock, core: int | None = None) -> Parameters:
-        """Parameters of a block whose edges within ``core`` are among its first so many slots."""
-        ...
 
 
 @jax.tree_util.register_dataclass
@@ -152,12 +138,7 @@ def _with_first(graph: NeighbourGraph, chosen: list[np.ndarray]) -> NeighbourGra
     blocks, place, start = [], [], 0
     for block, first in zip(graph.blocks, chosen, strict=True):
         order = np.argsort(np.where(first, 0, np.where(block.present, 1, 2)), axis=0, kind="stable")
-        moved = {
-            name: np.take_along_axis(getattr(block, name), order, axis=0)
-            for name in ("neighbours", "neighbour_kinds", "present")
-        }
-        offsets = np.take_along_axis(block.offsets, order[None], axis=1)
-        blocks.append(dataclasses.replace(block, offsets=offsets, **moved))
+        blocks.append(slots_in_order(block, order))
         slots, count = order.shape
         place.append((start + np.argsort(order, axis=0) * count + np.arange(count)).ravel())
         start += slots * count

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.sparse as sp
 
-from ldmd.force_constants.directional import directional_third_order, part_of, selections, site_gradient
+from ldmd.force_constants.directional import directional_third_order, site_gradient
 from ldmd.force_constants.second import SecondOrder
+from ldmd.force_constants.sites import Sites, selections, sites_of
 from ldmd.force_constants.third import SiteGroup, SiteThirdOrder, ThirdOrder
 from ldmd.potentials.base import (
     HessianPotential,
@@ -39,11 +40,12 @@ def second_order(potential: SitePotential, positions: np.ndarray, graph: Neighbo
     size = 3 * len(positions)
     matrix = sp.csr_array((size, size))
     for block, edges in zip(graph.blocks, edge_vectors(jnp.asarray(positions), graph), strict=True):
-        hessians = _block_hessians(potential, block, edges)
+        sites = sites_of(potential, block, np.asarray(edges))
+        hessians = _block_hessians(potential, sites)
         count, width, _ = hessians.shape
         pointers = np.arange(count + 1)
         diagonal = sp.bsr_array((hessians, pointers[:-1], pointers), shape=(count * width,) * 2)
-        differences = _edge_differences(block, size)
+        differences = _edge_differences(sites.block, size)
         matrix = matrix + differences.T @ diagonal @ differences
     matrix = sp.csr_array(0.5 * (matrix + matrix.T))
     matrix.eliminate_zeros()
@@ -72,21 +74,22 @@ def site_third_order(potential: SitePotential, positions: np.ndarray, graph: Nei
     """Third-order force constants at positions (N, 3), Angstrom, on site tensors whatever they take."""
     groups: list[SiteGroup] = []
     for block, edges in zip(graph.blocks, edge_vectors(jnp.asarray(positions), graph), strict=True):
-        groups.extend(_group_sites(_site_tensors(potential, block, np.asarray(edges)), block))
+        sites = sites_of(potential, block, np.asarray(edges))
+        groups.extend(_group_sites(_site_tensors(potential, sites), sites.block))
     return SiteThirdOrder(3 * len(positions), tuple(groups))
 
 
-def _block_hessians(potential: SitePotential, block: SiteBlock, edges: jax.Array) -> np.ndarray:
+def _block_hessians(potential: SitePotential, sites: Sites) -> np.ndarray:
     """(n, 3M, 3M), edge components ordered 3 m + a."""
+    _, slots, count = sites.edges.shape
     if not isinstance(potential, HessianPotential):
-        found = _site_hessians(potential.site_energies, edges, potential.parameters(block))
+        parameters = sites.parameters(potential, np.arange(count))
+        found = _site_hessians(potential.site_energies, jnp.asarray(sites.edges), parameters)
         return np.asarray(found).transpose(2, 0, 1)
-    count, width = edges.shape[2], 3 * edges.shape[1]
-    hessians = np.empty((count, width, width))
-    for sites in selections(count, SITES_AT_ONCE) if count else ():
-        parameters = potential.parameters(part_of(block, sites))
-        some = _given_hessians(potential.site_hessians, edges[:, :, sites], parameters)
-        hessians[sites] = some
+    hessians = np.empty((count, 3 * slots, 3 * slots))
+    for which in selections(count, SITES_AT_ONCE) if count else ():
+        some = jnp.asarray(sites.edges[:, :, which])
+        hessians[which] = _given_hessians(potential.site_hessians, some, sites.parameters(potential, which))
     return hessians
 
 
@@ -104,14 +107,14 @@ def _site_hessians(function: SiteEnergies, edges: jax.Array, parameters: Paramet
     return jax.lax.map(lambda t: _flatten(jax.jvp(gradient, (edges,), (t,))[1]), _unit_edges(edges))
 
 
-def _site_tensors(potential: SitePotential, block: SiteBlock, edges: np.ndarray) -> np.ndarray:
+def _site_tensors(potential: SitePotential, sites: Sites) -> np.ndarray:
     """Third derivatives (n, 3M, 3M, 3M) of a block's sites, some sites at a time."""
-    width = 3 * edges.shape[1]
-    tensors = np.empty((len(block.centres), width, width, width))
-    for sites in selections(len(block.centres), SITES_AT_ONCE) if len(block.centres) else ():
-        parameters = potential.parameters(part_of(block, sites))
-        some = _site_third_derivatives(potential.site_energies, jnp.asarray(edges[:, :, sites]), parameters)
-        tensors[sites] = np.asarray(some).transpose(3, 0, 1, 2)
+    _, slots, count = sites.edges.shape
+    tensors = np.empty((count, *(3 * slots,) * 3))
+    for which in selections(count, SITES_AT_ONCE) if count else ():
+        edges, parameters = jnp.asarray(sites.edges[:, :, which]), sites.parameters(potential, which)
+        some = _site_third_derivatives(potential.site_energies, edges, parameters)
+        tensors[which] = np.asarray(some).transpose(3, 0, 1, 2)
     return tensors
 
 

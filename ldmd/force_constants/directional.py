@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -31,6 +30,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ldmd.errors import InputError
+from ldmd.force_constants.sites import Sites, part_of, selections, sites_of
 from ldmd.force_constants.third import ThirdOrder
 from ldmd.potentials.base import (
     HessianPotential,
@@ -137,7 +137,8 @@ def directional_third_order(
     chunks: list[SiteChunk] = []
     for block, edges in zip(graph.blocks, edge_vectors(jnp.asarray(positions), graph), strict=True):
         if block.present.any():
-            chunks.extend(_chunks(potential, block, np.asarray(edges), blocks, memory))
+            sites = sites_of(potential, block, np.asarray(edges))
+            chunks.extend(_chunks(potential, sites, blocks, memory))
     return DirectionalThirdOrder(3 * count, blocks, tuple(chunks))
 
 
@@ -180,35 +181,26 @@ def _between_atoms(local: jax.Array) -> jax.Array:
     return jnp.concatenate([local, -jnp.sum(local, axis=2, keepdims=True)], axis=2)
 
 
-def _chunks(
-    potential: SitePotential, block: SiteBlock, edges: np.ndarray, pattern: BlockPattern, memory: float
-) -> list[SiteChunk]:
+def _chunks(potential: SitePotential, sites: Sites, pattern: BlockPattern, memory: float) -> list[SiteChunk]:
     """The sites of a block in chunks of equal shape that keep the limit."""
     most = SITES_AT_ONCE
     while True:
-        parts = selections(len(block.centres), most)
+        parts = selections(len(sites.block.centres), most)
         size = len(parts[0])
-        slopes = _compiled(potential, block, edges, parts[0])
+        slopes = _compiled(potential, sites, parts[0])
         needed = _temporary_bytes(slopes)
         if needed <= memory:
-            return [_chunk(potential, block, edges, selection, slopes, pattern) for selection in parts]
+            return [_chunk(potential, sites, part, slopes, pattern) for part in parts]
         if size == 1:
-            fix = f"one site of {edges.shape[1]} neighbours needs {needed:.3g} bytes; allow at least as much"
+            fix = f"one site of {sites.edges.shape[1]} neighbours needs {needed:.3g} bytes; allow at least as much"
             raise InputError("memory of third-order force constants", f"{memory:.3g} bytes", fix)
         most = min(size - 1, max(1, int(size * memory / needed)))
 
 
-def selections(count: int, most: int) -> list[np.ndarray]:
-    """0 ... count - 1 in as few equal chunks as possible of at most ``most``; the last number fills up the last one."""
-    chunks = math.ceil(count / most)
-    numbers = np.arange(chunks * math.ceil(count / chunks))
-    return np.split(np.minimum(numbers, count - 1), chunks)
-
-
-def _compiled(potential: SitePotential, block: SiteBlock, edges: np.ndarray, sites: np.ndarray) -> jax.stages.Compiled:
+def _compiled(potential: SitePotential, sites: Sites, which: np.ndarray) -> jax.stages.Compiled:
     """``_local_slopes`` for chunks of this shape; JAX keeps it, so that the same shapes compile once per process."""
-    some, part = jnp.asarray(edges[:, :, sites]), part_of(block, sites)
-    parameters, present = potential.parameters(part), jnp.asarray(part.present)
+    some, present = jnp.asarray(sites.edges[:, :, which]), jnp.asarray(sites.block.present[:, which])
+    parameters = sites.parameters(potential, which)
     if isinstance(potential, HessianPotential):
         return _slopes_of_hessians.lower(potential.site_hessians, some, some, present, parameters).compile()
     return _local_slopes.lower(potential.site_energies, some, some, present, parameters).compile()
@@ -223,37 +215,19 @@ def _temporary_bytes(compiled: jax.stages.Compiled) -> int:
 
 
 def _chunk(
-    potential: SitePotential,
-    block: SiteBlock,
-    edges: np.ndarray,
-    sites: np.ndarray,
-    slopes: jax.stages.Compiled,
-    pattern: BlockPattern,
+    potential: SitePotential, sites: Sites, which: np.ndarray, slopes: jax.stages.Compiled, pattern: BlockPattern
 ) -> SiteChunk:
-    part = part_of(block, sites)
-    touched, additions = _additions(part, sites, pattern)
+    part = part_of(sites.block, which)
+    touched, additions = _additions(part, which, pattern)
     return SiteChunk(
         centres=part.centres,
         others=part.neighbours,
-        edges=jnp.asarray(edges[:, :, sites]),
+        edges=jnp.asarray(sites.edges[:, :, which]),
         present=jnp.asarray(part.present),
-        parameters=potential.parameters(part),
+        parameters=sites.parameters(potential, which),
         slopes=slopes,
         touched=touched,
         additions=additions,
-    )
-
-
-def part_of(block: SiteBlock, sites: np.ndarray) -> SiteBlock:
-    """Some sites of a block."""
-    return SiteBlock(
-        centres=block.centres[sites],
-        kinds=block.kinds[sites],
-        neighbours=block.neighbours[:, sites],
-        neighbour_kinds=block.neighbour_kinds[:, sites],
-        offsets=block.offsets[:, :, sites],
-        present=block.present[:, sites],
-        padding=block.padding,
     )
 
 

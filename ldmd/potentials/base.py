@@ -72,6 +72,20 @@ class HessianPotential(Protocol):
         ...
 
 
+@runtime_checkable
+class LayeredPotential(Protocol):
+    """A potential with a part of shorter range, usually the costly one, that sees edges in the first slots only."""
+
+    @property
+    def core(self) -> np.ndarray:
+        """(S, S) Angstrom, range of that part for every pair of species."""
+        ...
+
+    def parameters(self, block: SiteBlock, core: int | None = None) -> Parameters:
+        """Parameters of a block whose edges within ``core`` are among its first so many slots."""
+        ...
+
+
 Blocks = tuple[jax.Array, ...]
 
 

@@ -16,7 +16,8 @@ from nep_models import rattled_silicon, write_nep
 from ldmd.dynamics.integrate import Engine, maxwell_velocities
 from ldmd.errors import InputError
 from ldmd.force_constants.autodiff import second_order
-from ldmd.force_constants.directional import directional_third_order, part_of, site_gradient
+from ldmd.force_constants.directional import directional_third_order, site_gradient
+from ldmd.force_constants.sites import part_of
 from ldmd.potentials.base import SiteEnergies, SitePotential, edge_vectors, energies_forces_virial, graph_parameters
 from ldmd.potentials.nep import NepPotential, read_nep
 from ldmd.potentials.nep_hessian import nep_site_hessians
