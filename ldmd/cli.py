@@ -131,6 +131,14 @@ def diagnose(
     ] = None,
     quick: Quick = False,
     potential: Member = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another potential of the case, to hold its linewidths against; default the first one, if both have "
+            "the same structure.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
     fc3: Annotated[
         Path | None,
@@ -163,7 +171,7 @@ def diagnose(
         known = (force_noise, displacement)
         lines, numbers, sound = diagnose_imported(fc3, fc2, structure, temperature, width, known)
     elif case is not None and fc3 is None:
-        lines, numbers, sound = diagnose_case(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential)
+        lines, numbers, sound = diagnose_case(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential, reference)
     else:
         raise typer.BadParameter("give a case folder, or force constants by --fc3", param_hint="CASE")
     typer.echo(json.dumps(numbers, indent=2, allow_nan=False) if as_json else "\n".join(lines))

@@ -276,7 +276,7 @@ def study_widths(folder: Path, quick: bool, command: str, potential: str | None 
 
 
 def diagnose_case(
-    folder: Path, quick: bool, command: str, potential: str | None = None
+    folder: Path, quick: bool, command: str, potential: str | None = None, reference: str | None = None
 ) -> tuple[list[str], dict[str, Any], bool]:
     """Why low-frequency linewidths are what they are: lines, numbers, and whether the numerics are sound."""
     from ldmd.diagnosis_study import as_json, diagnose, table
@@ -289,11 +289,12 @@ def diagnose_case(
         bad = unusable(problem)
         why = list(bad.lines())
         return [f"{title}: {why[0]}", *why[1:]], bad.as_json(), False
-    found = diagnose(Runner(problem, problem.store, provenance_of(problem, command)))
+    found = diagnose(Runner(problem, problem.store, provenance_of(problem, command)), reference)
     rows = list(table(found))
     lines = [f"{title}: {rows[0]}", *rows[1:], ""]
     if problem.unit is None:
-        lines.append(f"The next report of ldmd compare {problem.case.on_command_line} shows this as a figure.")
+        bare = " without the reference" if reference else ""
+        lines.append(f"The next report of ldmd compare {problem.case.on_command_line} shows this as a figure{bare}.")
     else:
         lines.append("These are the modes of the box of the dynamics at its Gamma: wave vectors that fit into it.")
     return lines, {"usable": True, **as_json(found)}, found.numerics_sound

@@ -6,12 +6,14 @@ What was measured is kept (``Record``); verdicts are made of it each time, for t
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ldmd.errors import InputError
 from ldmd.problem import Problem
 from ldmd.progress import progress
 from ldmd.units import THZ
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
     from ldmd.diagnosis.record import Record
     from ldmd.diagnosis.verdict import Verdict
     from ldmd.lattice.modes import Modes
+    from ldmd.reference_potential import Reference
     from ldmd.workflow import Lattice
+
+logger = logging.getLogger(__name__)
 
 STATISTICS = "classical"
 """Of the linewidths that are diagnosed: those that the dynamics has."""
@@ -49,6 +54,8 @@ class Diagnosis:
     evidence: Evidence
     verdicts: tuple[Verdict, ...]
     case: CaseVerdict
+    reference: str = ""
+    """Name of the potential whose linewidths are the reference, where there is one."""
 
     @property
     def causes(self) -> tuple[str, ...]:
@@ -71,12 +78,23 @@ class Diagnosis:
         return not any(verdict.cause.numerical for verdict in self.verdicts)
 
 
-def diagnose(runner: Runner) -> Diagnosis:
-    """Read all meters of the force constants of a case, at the temperature of its dynamics."""
+def diagnose(runner: Runner, reference: str | None = None) -> Diagnosis:
+    """Read all meters of the force constants of a case, at the temperature of its dynamics.
+
+    ``reference`` names another potential of the case to hold the linewidths against.
+
+    Raises
+    ------
+    InputError
+        Where there is no such potential, or its structure is another one.
+    """
     from ldmd.diagnosis.collect import collect, low_mode_count
     from ldmd.diagnosis.record import Record
+    from ldmd.reference_potential import reference_of
 
-    problem, lattice = runner.problem, runner.lattice()
+    problem = runner.problem
+    known_reference = reference_of(problem, reference, runner.provenance)
+    lattice = runner.lattice()
     conditions = _conditions(problem, low_mode_count(lattice.modes))
     known = None if problem.settings.lattice.broadening == "self-consistent" else lattice.linewidths
 
@@ -86,17 +104,27 @@ def diagnose(runner: Runner) -> Diagnosis:
             found = collect(subject, conditions, known, progress=increments(advance))
             return _record(problem, lattice, subject, found)
 
-    return diagnosis_of(runner.stage(DIAGNOSIS, Record, compute))
+    return diagnosis_of(_with_reference(runner.stage(DIAGNOSIS, Record, compute), lattice.modes, known_reference))
 
 
 def stored_diagnosis(problem: Problem, provenance: Mapping[str, Any]) -> Diagnosis | None:
     """The diagnosis of an earlier run for the present settings, if there is one."""
     from ldmd.diagnosis.record import Record
+    from ldmd.lattice.modes import Modes
+    from ldmd.reference_potential import reference_of
 
     if not problem.inspection.usable:
         return None
-    found = Runner(problem, problem.store, provenance).stored(DIAGNOSIS, Record)
-    return None if found is None else diagnosis_of(found)
+    runner = Runner(problem, problem.store, provenance)
+    found, modes = runner.stored(DIAGNOSIS, Record), runner.stored("modes", Modes)
+    if found is None or modes is None:
+        return None
+    try:
+        reference = reference_of(problem, None, provenance)
+    except InputError as error:
+        logger.warning("no reference for the diagnosis: %s", error)
+        reference = None
+    return diagnosis_of(_with_reference(found, modes, reference))
 
 
 def diagnosis_of(record: Record) -> Diagnosis:
@@ -106,7 +134,15 @@ def diagnosis_of(record: Record) -> Diagnosis:
 
     each = verdicts(record.evidence)
     case = case_verdict(record.evidence, each, record.vibrating, record.facts, record.conduction)
-    return Diagnosis(record.evidence, each, case)
+    return Diagnosis(record.evidence, each, case, record.reference)
+
+
+def _with_reference(record: Record, modes: Modes, reference: Reference | None) -> Record:
+    if reference is None:
+        return record
+    gamma = reference.linewidths(modes, record.evidence)
+    evidence = dataclasses.replace(record.evidence, gamma_reference=gamma)
+    return dataclasses.replace(record, evidence=evidence, reference=reference.name)
 
 
 def increments(advance: Callable[[float], None]) -> Callable[[str, float], None]:
@@ -138,6 +174,8 @@ def table(diagnosis: Diagnosis) -> Iterator[str]:
     yield ""
     yield from _summary(diagnosis)
     yield ""
+    if diagnosis.reference:
+        yield f"reference: linewidths under {diagnosis.reference}, in the subspace of each mode"
     yield from _force_constants(evidence)
     yield ""
     yield "for the case:"
@@ -152,6 +190,7 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "temperature_K": evidence.temperature,
         "statistics": evidence.statistics,
         "source": evidence.source,
+        "reference": diagnosis.reference or None,
         "sum_rules": dict(evidence.residuals),
         "error_of_elements": _number(evidence.sigma_elements),
         "not_measured": [name for name in METERS if not np.isfinite(getattr(evidence, name)).any()],
@@ -165,6 +204,7 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
                 "frequency": float(evidence.frequencies[row]),
                 "linewidth": float(evidence.gamma[row]),
                 "noise_floor": _number(evidence.noise_floor[row]),
+                "reference_linewidth": _number(evidence.gamma_reference[row]),
                 "participation_ratio": _number(evidence.participation_ratio[row]),
                 "effective_channels": _number(evidence.effective_channels[row]),
                 "cause": str(verdict.cause),

@@ -19,3 +19,5 @@ class Record:
     """Modes that vibrate, of which the evidence has the lowest."""
     conduction: Conduction | None = None
     """What they have to do with the conductivity, where one was computed."""
+    reference: str = ""
+    """Name of the model behind ``evidence.gamma_reference``; empty in what is stored, for it may change."""
