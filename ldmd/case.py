@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from ldmd.errors import InputError
 from ldmd.explain import explain, section_kind, shown
-from ldmd.settings import Material, Potential, Settings
+from ldmd.settings import IMPORTED, Material, Potential, Settings
 
 CASE_FILE = "case.toml"
 FETCH = "fetch:"
@@ -60,10 +60,11 @@ def load_case(folder: Path, potential: str | None = None, structure_needed: bool
     settings = _chosen(members, potential)
     structure = folder / settings.structure
     own = "potential" if settings.potential.structure else "material"
-    needed = {f"{own}.structure": structure} if structure_needed else {}
-    parameters = settings.potential.parameters
-    if parameters is not None and not parameters.startswith(FETCH):
-        needed["potential.parameters"] = folder / parameters
+    brings_its_own = settings.potential.kind == IMPORTED
+    needed = {f"{own}.structure": structure} if structure_needed and not brings_its_own else {}
+    for field, file in settings.potential.files.items():
+        if not file.startswith(FETCH):
+            needed[f"potential.{field}"] = folder / file
     name = (settings.potential.name or "") if len(members) > 1 else ""
     case = Case(folder, folder.resolve().name, settings, structure, name)
     for field, path in needed.items():

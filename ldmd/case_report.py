@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 METHODS = ("isaeva2019", "allen1993", "ercole2017", "fan2015", "bussi2007", "knoop2020", "pegolo2024")
 """Works that every comparison rests on."""
-MODELS = {"tersoff": ("tersoff1988",), "stillinger-weber": ("stillinger1985",), "nep": ("fan2021",), "ase": ()}
+MODELS = {
+    "tersoff": ("tersoff1988",),
+    "stillinger-weber": ("stillinger1985",),
+    "nep": ("fan2021",),
+    "ase": (),
+    "force-constants": (),
+}
 """Works that the form of a potential rests on."""
 CRYSTALS = ("togo2023", "murnaghan1944")
 ENGINES = {"phono3py": ("togo2015",), "kaldo": ("barbalinardo2020",)}

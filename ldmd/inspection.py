@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 from ase import Atoms
@@ -33,7 +34,7 @@ class Inspection:
     symbols: tuple[str, ...]
     positions: np.ndarray = quantity(("atom", "xyz"), "Angstrom", "positions")
     cell: np.ndarray = quantity(("vector", "xyz"), "Angstrom", "cell vectors in rows")
-    energy_per_atom: float  # eV
+    energy_per_atom: float  # eV; this, pressure and force NaN without a potential
     pressure: float  # GPa
     density: float  # g/cm^3
     largest_force: float  # eV/Angstrom
@@ -59,25 +60,32 @@ class Inspection:
 
 FORCE_CHECK = "largest residual force"
 SWITCHING_CHECK = "pairs in a switching region"
+COORDINATION_CHECK = "atoms with an unusual number of neighbours"
 
 
-def inspect_structure(atoms: Atoms, potential: Potential) -> Inspection:
-    """Look at a structure that has passed ``structures.require_fits``."""
-    state = state_of(atoms, potential)
+def inspect_structure(atoms: Atoms, potential: Potential | None) -> Inspection:
+    """Look at a structure that has passed ``structures.require_fits``.
+
+    Without a potential (where force constants are all that is known) energy, force and pressure are NaN, and nothing
+    asks for them.
+    """
+    state = State(math.nan, np.full((1, 3), math.nan), math.nan) if potential is None else state_of(atoms, potential)
     species = tuple(dict.fromkeys(atoms.get_chemical_symbols()))
     switching = switching_of(potential, species)
     pairs, distances, outer = _switching_pairs(atoms, species, switching)
     coordination = coordination_table(atoms, species, switching)
     density = float(atoms.get_masses().sum()) / atoms.get_volume() * GRAM_PER_CUBIC_CENTIMETRE
-    checks = (
+    checks: tuple[Check, ...] = (
         Check(FORCE_CHECK, state.largest_force, "<=", LARGEST_FORCE, "eV/Angstrom",
               "relax the structure; if it cannot be relaxed further, it stands on a kink of the potential"),
         Check(SWITCHING_CHECK, float(len(pairs)), "<=", 0.0, "pairs",
               "the curvature of the potential jumps there: choose a structure (or a potential) without such pairs"),
-        Check("atoms with an unusual number of neighbours", _unusual_share(coordination), "<=", 0.01, "share of atoms",
+        Check(COORDINATION_CHECK, _unusual_share(coordination), "<=", 0.01, "share of atoms",
               "coordination defects: anneal longer, or build a continuous random network"),
         Check("pressure", abs(state.pressure), "<=", LARGEST_PRESSURE, "GPa", "relax the volume too, or mean it"),
     )  # fmt: skip
+    if potential is None:
+        checks = tuple(check for check in checks if check.name == COORDINATION_CHECK)
     return Inspection(
         symbols=tuple(atoms.get_chemical_symbols()),
         positions=atoms.positions.copy(),
@@ -101,9 +109,9 @@ def state_of(atoms: Atoms, potential: Potential) -> State:
     return evaluate_black_box(atoms, potential) if isinstance(potential, AsePotential) else evaluate(atoms, potential)
 
 
-def switching_of(potential: Potential, species: tuple[str, ...]) -> np.ndarray:
+def switching_of(potential: Potential | None, species: tuple[str, ...]) -> np.ndarray:
     """Where the cutoff of each pair of species begins and ends to act (S, S, 2), Angstrom; zeros where not known."""
-    if isinstance(potential, AsePotential):
+    if potential is None or isinstance(potential, AsePotential):
         return np.zeros((len(species), len(species), 2))
     return potential.switching[np.ix_(*[[potential.species.index(name) for name in species]] * 2)]
 

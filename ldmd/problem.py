@@ -12,12 +12,14 @@ import numpy as np
 
 from ldmd.case import Case
 from ldmd.digest import digest
-from ldmd.settings import Settings
+from ldmd.errors import InputError
+from ldmd.settings import IMPORTED, Settings
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from ldmd.crystal.force_constants import CrystalForceConstants
+    from ldmd.crystal.imported import ImportedForceConstants
     from ldmd.force_constants.finite_differences import Accuracy
     from ldmd.force_constants.second import SecondOrder
     from ldmd.force_constants.third import ThirdOrder
@@ -58,16 +60,24 @@ class Problem:
     settings: Settings
     atoms: Atoms
     """The box of the dynamics: of a crystal, repeated unit cells."""
-    potential: SitePotential | AsePotential
+    potential: SitePotential | AsePotential | ImportedForceConstants
     unit: Atoms | None = None
     """The unit cell of a crystal."""
 
     @property
+    def imported(self) -> ImportedForceConstants | None:
+        """Force constants that stand in place of a potential, if they do."""
+        from ldmd.crystal.imported import ImportedForceConstants
+
+        return self.potential if isinstance(self.potential, ImportedForceConstants) else None
+
+    @property
     def differentiable(self) -> SitePotential | None:
         """The potential, if it can be differentiated: then it gives the heat flux, too."""
+        from ldmd.crystal.imported import ImportedForceConstants
         from ldmd.potentials.black_box import AsePotential
 
-        return None if isinstance(self.potential, AsePotential) else self.potential
+        return None if isinstance(self.potential, AsePotential | ImportedForceConstants) else self.potential
 
     @property
     def site_potential(self) -> SitePotential:
@@ -86,9 +96,11 @@ class Problem:
     @functools.cached_property
     def inspection(self) -> Inspection:
         """What the structure looks like under the potential."""
+        from ldmd.crystal.imported import ImportedForceConstants
         from ldmd.inspection import inspect_structure
 
-        return inspect_structure(self.atoms, self.potential)
+        potential = self.potential
+        return inspect_structure(self.atoms, None if isinstance(potential, ImportedForceConstants) else potential)
 
     @functools.cached_property
     def system(self) -> str:
@@ -123,20 +135,24 @@ class Problem:
         """The primitive cell of a crystal."""
         from ldmd.crystal.force_constants import primitive_of
 
+        if self.imported is not None:
+            return self.imported.primitive
         assert self.unit is not None, "a glass has no primitive cell; callers look first"
         return primitive_of(self.unit)
 
     @functools.cached_property
     def crystal(self) -> CrystalForceConstants:
-        """Force constants of a crystal: exact, or finite differences in the box of the dynamics.
+        """Force constants of a crystal: exact, finite differences in the box of the dynamics, or those of files.
 
         Raises
         ------
         InputError
-            Where the black box fails; what it has answered is kept.
+            Where the black box fails (what it has answered is kept), or files cannot be read.
         """
         from ldmd.crystal.force_constants import by_differences, exact
 
+        if self.imported is not None:
+            return self.imported.constants
         settings = self.settings.crystal
         assert settings is not None, "only a crystal has these; callers look first"
         potential = self._differentiated
@@ -230,7 +246,9 @@ class Problem:
 
     @property
     def by_differences(self) -> bool:
-        """Whether force constants are finite differences."""
+        """Whether force constants are finite differences that are made here."""
+        if self.imported is not None:
+            return False
         wanted = self.settings.lattice.force_constants == "finite-differences"
         return wanted or self.differentiable is None
 
@@ -252,11 +270,12 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     InputError
         For anything about them that makes a computation impossible, a structure far from a minimum included.
     """
-    from ldmd.errors import InputError
     from ldmd.potentials.black_box import AsePotential, require_knows
     from ldmd.potentials.reading import read_potential
     from ldmd.structures import read_structure, require_fits
 
+    if settings.potential.kind == IMPORTED:
+        return _load_imported(case, settings)
     unit = read_structure(case.structure)
     atoms = unit if settings.crystal is None else unit.repeat(settings.crystal.supercell)
     potential = read_potential(case.settings.potential, case.folder)
@@ -272,3 +291,15 @@ def load_problem(case: Case, settings: Settings) -> Problem:
         fix = f"not at a minimum of this potential (limit {NOT_A_MINIMUM:g}); run: ldmd relax {case.on_command_line}"
         raise InputError("material.structure", f"largest force {force:.3g} eV/Angstrom", fix)
     return problem
+
+
+def _load_imported(case: Case, settings: Settings) -> Problem:
+    """With the unit cell that the force constants bring along; they themselves are read when they are needed."""
+    from ldmd.potentials.reading import read_force_constants
+
+    assert settings.crystal is not None, "as its settings require"
+    if settings.lattice.force_constants != "auto":
+        fix = "force constants of files are made already; leave it out"
+        raise InputError("lattice.force_constants", settings.lattice.force_constants, fix)
+    found = read_force_constants(settings.potential, case.folder)
+    return Problem(case, settings, found.unit.repeat(settings.crystal.supercell), found, found.unit)

@@ -21,7 +21,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-Kind = Literal["tersoff", "stillinger-weber", "nep", "ase"]
+Kind = Literal["tersoff", "stillinger-weber", "nep", "ase", "force-constants"]
+IMPORTED: Kind = "force-constants"
+"""The kind that is no potential: lattice dynamics only."""
+NO_DYNAMICS = "no dynamics: force constants without a potential"
 Statistics = Literal["bose-einstein", "classical"]
 Broadening = Literal["gaussian", "lorentzian", "self-consistent"]
 Temperature = Annotated[float, Field(gt=0, le=5000)]
@@ -132,13 +135,25 @@ class Potential(Section):
     kind: Kind = _option(
         ...,
         "The model: tersoff, stillinger-weber or nep are differentiated exactly and give the heat flux; ase is any "
-        "ASE calculator, a black box whose force constants are finite differences.",
+        "ASE calculator, a black box whose force constants are finite differences; force-constants is a crystal whose "
+        "force constants were computed elsewhere, for lattice dynamics only.",
     )
     parameters: RelativePath | None = _option(
         None,
         "Its parameter file, relative to this folder: a LAMMPS .tersoff or .sw file, a nep.txt, or fetch:NAME for one "
-        "that `ldmd fetch` knows. Not for ase.",
+        "that `ldmd fetch` knows; for force-constants phono3py_disp.yaml, which holds the structure. Not for ase.",
         example='"potential.tersoff"',
+    )
+    third: RelativePath | None = _option(
+        None,
+        "For force-constants: fc3.hdf5, or FORCES_FC3 that phono3py makes them of (or fetch:NAME); left out, the "
+        "forces stand in the yaml file.",
+        example='"FORCES_FC3"',
+    )
+    second: RelativePath | None = _option(
+        None,
+        "For force-constants: fc2.hdf5 that goes with fc3.hdf5, or FORCES_FC2 of a supercell of its own.",
+        example='"fc2.hdf5"',
     )
     calculator: str | None = _option(
         None,
@@ -167,6 +182,22 @@ class Potential(Section):
         if self.kind != "ase" and (self.calculator is not None or self.arguments):
             raise _refuse(f"leave it out: it is for kind ase, not {self.kind}", "potential.calculator", None)
         return self
+
+    @model_validator(mode="after")
+    def _files(self) -> Potential:
+        if self.kind == IMPORTED and self.structure is not None:
+            raise _refuse("leave it out: force constants bring their own", "potential.structure", self.structure)
+        for name in ("third", "second") if self.kind != IMPORTED else ():
+            if getattr(self, name) is not None:
+                fix = f"leave it out: it is for kind force-constants, not {self.kind}"
+                raise _refuse(fix, f"potential.{name}", getattr(self, name))
+        return self
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that it is read from, by the setting that names them."""
+        named = {name: getattr(self, name) for name in ("parameters", "third", "second")}
+        return {name: path for name, path in named.items() if path is not None}
 
 
 class Lattice(Section):
@@ -479,6 +510,12 @@ class Settings(Section):
             raise _refuse(fix, "green_kubo.cutoff_thz", cutoff)
         return self
 
+    @model_validator(mode="after")
+    def _of_a_crystal(self) -> Settings:
+        if self.potential.kind == IMPORTED and self.crystal is None:
+            raise _refuse("force constants without a potential are those of a crystal; add this section", "crystal")
+        return self
+
     @property
     def structure(self) -> str:
         """The structure of the potential, relative to the case folder."""
@@ -495,12 +532,14 @@ class Settings(Section):
         At most 60 ps per replica after at most 5 ps of equilibration, a frame about every 1 ps, at most 40
         harmonic samples, no other minima, and of the temperatures only the lowest, the highest and that of the
         dynamics. Of a crystal, whose heat flux is slow to forget itself, 100 ps; its meshes are coarser, and what that
-        costs is in the error of the extrapolation.
+        costs is in the error of the extrapolation. Without dynamics all temperatures are kept.
         """
         dynamics = self.dynamics
         flux_interval = dynamics.flux_interval_fs / 1000.0
         frame_interval = max(1, round(1.0 / flux_interval)) * flux_interval
         temperatures = {self.lattice_temperatures[0], self.lattice_temperatures[-1], dynamics.temperature}
+        if self.potential.kind == IMPORTED:
+            temperatures = set(self.lattice_temperatures)
         shorter = {
             "length_ps": min(dynamics.length_ps, 60.0 if self.crystal is None else QUICK_CRYSTAL_PS),
             "equilibration_ps": min(dynamics.equilibration_ps, 5.0),

@@ -84,10 +84,12 @@ def _member(folder: Path, name: str, quick: bool, target: Path, command: str) ->
 
 def _remedy(folder: Path, settings: Settings, command: str) -> str:
     """What to do about a potential that could not be computed."""
-    parameters = settings.potential.parameters or ""
+    files = settings.potential.files.values()
+    published = [name.removeprefix(FETCH).strip() for name in files if name.startswith(FETCH)]
     again = f"then run {command} again: what is finished is kept"
-    if parameters.startswith(FETCH):
-        return f"With a network, ldmd fetch {parameters.removeprefix(FETCH).strip()} gets the published file; {again}"
+    if published:
+        each = " and ".join(f"ldmd fetch {name}" for name in published)
+        return f"With a network, {each} {'gets the published file' if len(published) == 1 else 'get the published files'}; {again}"
     return f"Mend it until ldmd check {folder} --potential {settings.potential.name} is content; {again}"
 
 

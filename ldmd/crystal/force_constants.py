@@ -13,10 +13,12 @@ they come by finite differences: of our own (``by_differences``), or with phono3
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
 import math
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -257,25 +259,26 @@ def by_phono3py_displacements(
     return from_phono3py(program)
 
 
-def read_forces(structure: Path, third: Path, second: Path | None = None) -> CrystalForceConstants:
+def read_forces(structure: Path, third: Path | None = None, second: Path | None = None) -> CrystalForceConstants:
     """From phono3py's own files: phono3py_disp.yaml (or phono3py.yaml), FORCES_FC3, and FORCES_FC2 where it exists.
 
-    phono3py makes force constants of them, symmetrised its way. For finished force constants (fc2.hdf5, fc3.hdf5) see
+    phono3py makes force constants of them, symmetrised its way. Without ``third`` the forces stand in the yaml file, as
+    in phono3py_params.yaml. For finished force constants (fc2.hdf5, fc3.hdf5) see
     ``ldmd.force_constants.exchange.phono3py``.
 
     Raises
     ------
     InputError
-        Where phono3py or a file is missing.
+        Where phono3py or a file is missing, or there are no forces.
     """
-    program = peer("phono3py", "phono3py").load(
-        require_file(structure),
-        forces_fc3_filename=require_file(third),
-        forces_fc2_filename=None if second is None else require_file(second),
-        is_nac=False,
-        log_level=0,
-    )
-    return from_phono3py(program)
+    program = peer("phono3py", "phono3py")
+    paths = [None if path is None else require_file(path).resolve() for path in (structure, third, second)]
+    # In an empty folder: phono3py prefers an fc3.hdf5 that happens to lie in the working one to files that are named.
+    with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
+        loaded = program.load(
+            paths[0], forces_fc3_filename=paths[1], forces_fc2_filename=paths[2], is_nac=False, log_level=0
+        )
+    return from_phono3py(loaded)
 
 
 def from_phono3py(program: Any) -> CrystalForceConstants:

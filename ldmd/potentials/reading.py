@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ldmd.case import FETCH
-from ldmd.settings import Potential
+from ldmd.errors import InputError
+from ldmd.settings import IMPORTED, Potential
 
 if TYPE_CHECKING:
+    from ldmd.crystal.imported import ImportedForceConstants
     from ldmd.potentials.base import SitePotential
     from ldmd.potentials.black_box import AsePotential
     from ldmd.potentials.calculator import LdmdCalculator
@@ -20,9 +22,11 @@ def read_potential(potential: Potential, folder: Path) -> SitePotential | AsePot
     Raises
     ------
     InputError
-        Where its file is missing, cannot be read or fetched, or its calculator cannot be made; and where the JAX that
-        is installed computes wrong numbers.
+        Where its file is missing, cannot be read or fetched, or its calculator cannot be made; where the JAX that is
+        installed computes wrong numbers; and for force constants without a potential.
     """
+    if potential.kind == IMPORTED:
+        raise InputError("potential.kind", IMPORTED, "force constants alone have no energy; this needs a potential")
     if potential.kind == "ase":
         from ldmd.potentials.black_box import AsePotential, with_files_of
 
@@ -31,14 +35,31 @@ def read_potential(potential: Potential, folder: Path) -> SitePotential | AsePot
     from ldmd.numerics import require_sound_jax
 
     require_sound_jax()
-    return _site_potential(potential.kind, _file(potential, folder))
+    assert potential.parameters is not None  # as its settings require
+    return _site_potential(potential.kind, _file(potential.parameters, folder))
+
+
+def read_force_constants(potential: Potential, folder: Path) -> ImportedForceConstants:
+    """Where a case in ``folder`` has its force constants from; they are read when they are needed.
+
+    Raises
+    ------
+    InputError
+        Where a file is missing or cannot be fetched.
+    """
+    from ldmd.crystal.imported import ImportedForceConstants
+    from ldmd.force_constants.exchange.files import require_file
+
+    paths = {name: require_file(_file(path, folder)) for name, path in potential.files.items()}
+    return ImportedForceConstants(paths["parameters"], paths.get("third"), paths.get("second"))
 
 
 def as_black_box(potential: Potential, folder: Path) -> AsePotential:
     """A potential that can be differentiated, as if it could not: for finite differences to be compared with."""
     from ldmd.potentials.black_box import AsePotential
 
-    path = str(_file(potential, folder).resolve())
+    assert potential.parameters is not None  # as its settings require
+    path = str(_file(potential.parameters, folder).resolve())
     return AsePotential("ldmd.potentials.reading:calculator", {"kind": potential.kind, "parameters": path})
 
 
@@ -63,10 +84,9 @@ def _site_potential(kind: str, path: Path) -> SitePotential:
     return read_nep(path)
 
 
-def _file(potential: Potential, folder: Path) -> Path:
-    assert potential.parameters is not None  # as its settings require
-    if not potential.parameters.startswith(FETCH):
-        return folder / potential.parameters
+def _file(name: str, folder: Path) -> Path:
+    if not name.startswith(FETCH):
+        return folder / name
     from ldmd.fetch import resolve
 
-    return resolve(potential.parameters, folder)
+    return resolve(name, folder)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ldmd.results import Check
+from ldmd.settings import IMPORTED, NO_DYNAMICS
 
 if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity
@@ -62,6 +63,14 @@ class ReportContents:
             return self.comparison.temperature
         found = self.conductivity if self.crystal is None else self.crystal.finest
         return 300.0 if found is None else float(min(found.temperatures, key=lambda kelvin: abs(kelvin - 300.0)))
+
+    @property
+    def why_no_dynamics(self) -> str:
+        """In a few words, for lattice dynamics that stands alone."""
+        potential = self.settings.get("potential", {})
+        if isinstance(potential, Mapping) and potential.get("kind") == IMPORTED:
+            return NO_DYNAMICS
+        return "no comparison: a potential that is a black box gives no heat flux"
 
     @property
     def lattice_values(self) -> tuple[tuple[str, float], ...]:

@@ -149,7 +149,7 @@ def headline(contents: ReportContents) -> Headline:
         wrong = not contents.inspection.usable
         text = "This structure cannot be trusted yet." if wrong else "There is nothing to compare yet."
         if contents.lattice_values:
-            line = "The potential is a black box: its heat flux is not known, and lattice dynamics stands alone."
+            line = sentence(f"{contents.why_no_dynamics}; lattice dynamics stands alone")
             return Headline("Lattice dynamics only.", "caution", "…", (line,), _lattice_numbers(contents), problems)
         if not wrong:
             line = "The structure passed its checks; the stages that lead to a comparison have not run."
