@@ -140,15 +140,35 @@ def _verlet(function: SiteEnergies, phase: Phase, model: Model, time_step: jax.A
     return Phase(positions, velocities + kick * forces, forces), (energies, edges, gradients)
 
 
-def _rescale(velocities: jax.Array, masses: jax.Array, thermostat: Thermostat, index: jax.Array) -> jax.Array:
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """What is random in a rescaling, one number per sample: a Gaussian, and the sum of the other squared ones."""
+
+    first: jax.Array
+    others: jax.Array
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def draw_noise(key: jax.Array, freedom: jax.Array, start: jax.Array, samples: int) -> Noise:
+    """Noise of the samples from number ``start`` on; what a sample gets depends on its number and the key alone.
+
+    Apart from the run itself: random numbers take a second to compile, and these serve every system.
+    """
+
+    def draw(index: jax.Array) -> Noise:
+        normal, gamma = jax.random.split(jax.random.fold_in(key, index))
+        return Noise(jax.random.normal(normal), 2.0 * jax.random.gamma(gamma, 0.5 * (freedom - 1)))
+
+    return jax.lax.map(draw, start + jnp.arange(samples))
+
+
+def rescale(velocities: jax.Array, masses: jax.Array, thermostat: Thermostat, noise: Noise) -> jax.Array:
     """Bussi, Donadio, Parrinello (2007), Eq. A7, with the sum of squared Gaussians drawn as a gamma variate."""
-    freedom = degrees_of_freedom(len(masses))
-    normal_key, gamma_key = jax.random.split(jax.random.fold_in(thermostat.key, index))
-    first = jax.random.normal(normal_key, dtype=velocities.dtype)
-    others = 2.0 * jax.random.gamma(gamma_key, 0.5 * (freedom - 1), dtype=velocities.dtype)
     c = thermostat.memory
     ratio = 0.5 * BOLTZMANN * thermostat.temperature / kinetic_energy(velocities, masses)
-    square = c + (1.0 - c) * ratio * (first**2 + others) + 2.0 * first * jnp.sqrt(c * (1.0 - c) * ratio)
+    square = c + (1.0 - c) * ratio * (noise.first**2 + noise.others)
+    square = square + 2.0 * noise.first * jnp.sqrt(c * (1.0 - c) * ratio)
     return velocities * jnp.sqrt(square)
 
 
@@ -176,7 +196,7 @@ def _run(
     model: Model,
     time_step: jax.Array,
     thermostat: Thermostat,
-    start: jax.Array,
+    noise: Noise,
     done: jax.Array,
     *,
     samples: int,
@@ -191,7 +211,7 @@ def _run(
         )
         velocities = jax.lax.cond(
             thermostat.memory < 1.0,
-            lambda v: _rescale(v, model.masses, thermostat, start + run.reached),
+            lambda v: rescale(v, model.masses, thermostat, jax.tree.map(lambda rows: rows[run.reached], noise)),
             lambda v: v,
             state.velocities,
         )
@@ -298,11 +318,12 @@ class Engine:
         moved = float(jnp.sqrt(jnp.max(jnp.sum((phase.positions - self.pairs.reference) ** 2, axis=1))))
         if moved > 0.4 * WIDE:
             self._relist(np.asarray(phase.positions))
+        noise = self._noise(samples, start, thermostat)
         done, activated, listed, records = 0, -1, -1, []
         while done < samples:
             run = _run(
                 self.potential.site_energies, phase, self.model, jnp.asarray(self.time_step), thermostat,
-                jnp.asarray(start), jnp.asarray(done), samples=samples, stride=self.stride,
+                noise, jnp.asarray(done), samples=samples, stride=self.stride,
             )  # fmt: skip
             reached, farthest = int(run.reached), float(run.farthest)
             if not np.isfinite(farthest):
@@ -318,6 +339,12 @@ class Engine:
                 self._activate(met, phase, again=activated == done)
                 activated = done
         return phase, jax.tree.map(lambda *parts: jnp.concatenate(parts), *records)
+
+    def _noise(self, samples: int, start: int, thermostat: Thermostat) -> Noise:
+        if thermostat is CONSTANT_ENERGY:
+            return Noise(jnp.zeros(samples), jnp.zeros(samples))
+        freedom = jnp.asarray(degrees_of_freedom(len(self.atoms)))
+        return draw_noise(thermostat.key, freedom, jnp.asarray(start), samples)
 
     def _activate(self, met: np.ndarray, phase: Phase, again: bool) -> None:
         """Evaluate the pairs that were met; in a crowd, unless this happens again at once, those that are near now."""

@@ -13,11 +13,13 @@ from small_silica import cristobalite, silica_potential
 
 from ldmd.dynamics.integrate import (
     Engine,
+    Noise,
     Thermostat,
-    _rescale,
     degrees_of_freedom,
+    draw_noise,
     kinetic_energy,
     maxwell_velocities,
+    rescale,
     temperature_of,
 )
 from ldmd.units import BOLTZMANN, FORCE_TO_ACCELERATION
@@ -31,11 +33,12 @@ TEMPERATURE = 400.0
 def kinetic_energies(velocities: jax.Array, masses: jax.Array, thermostat: Thermostat, count: int) -> jax.Array:
     """Of free atoms whose velocities are only rescaled, eV."""
 
-    def step(carry: jax.Array, index: jax.Array) -> tuple[jax.Array, jax.Array]:
-        scaled = _rescale(carry, masses, thermostat, index)
+    def step(carry: jax.Array, noise: Noise) -> tuple[jax.Array, jax.Array]:
+        scaled = rescale(carry, masses, thermostat, noise)
         return scaled, kinetic_energy(scaled, masses)
 
-    return jax.lax.scan(step, velocities, jnp.arange(count))[1]
+    noise = draw_noise(thermostat.key, jnp.asarray(degrees_of_freedom(len(masses))), jnp.asarray(0), count)
+    return jax.lax.scan(step, velocities, noise)[1]
 
 
 @pytest.mark.parametrize("memory", [0.2, 0.9])
