@@ -6,17 +6,22 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ldmd.digest import digest
+from ldmd.errors import InputError
 from ldmd.problem import Problem
 from ldmd.progress import progress
 from ldmd.settings import Crystal, Settings, meshes
 from ldmd.workflow import Results, Runner, imaginary_check
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from ldmd.anharmonicity import AnharmonicityByTemperature
     from ldmd.comparison import Comparison
     from ldmd.crystal.convergence import MeshConvergence
-    from ldmd.crystal.mesh import MeshConductivity, MeshSettings
+    from ldmd.crystal.mesh import Grid, MeshConductivity, MeshSettings
     from ldmd.crystal.phono3py_engine import Electrostatics
     from ldmd.crystal.portrait import Portrait
     from ldmd.dynamics.trajectory import Trajectory
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 
 ONE_SHOT = 20
 """Configurations at every temperature of the anharmonicity score."""
+WHOLE = 1e-2
+"""How far vectors of a supercell that symmetry turns into each other are from whole multiples, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +88,15 @@ class CrystalStudy:
 
 
 def mesh_plans(problem: Problem) -> tuple[MeshSettings, ...]:
-    """What is computed: the meshes, ascending; that of the dynamics in two ways; the finest with isotopes, if asked."""
+    """What is computed: the meshes, ascending; that of the dynamics in two ways; the finest with isotopes, if asked.
+
+    A box of less symmetry than the crystal is taken as it is, and its wave vectors without symmetry.
+
+    Raises
+    ------
+    InputError
+        For a mesh that breaks the symmetry of the crystal, or one that the engine does not know.
+    """
     from ldmd.crystal.convergence import commensurate_grid
     from ldmd.crystal.mesh import MeshSettings
 
@@ -91,13 +106,39 @@ def mesh_plans(problem: Problem) -> tuple[MeshSettings, ...]:
         "statistics": settings.lattice.statistics,
         "direct": crystal.direct,
     }
-    box = commensurate_grid(problem.primitive, problem.atoms.cell.array)
+    primitive, box = problem.primitive, commensurate_grid(problem.primitive, problem.atoms.cell.array)
+    _require_known(problem, crystal, box)
+    symmetry = keeps_symmetry(primitive, problem.atoms.cell.array)
     other = settings.lattice.width if crystal.smearing is None else None
     plans = [MeshSettings(grid=grid, smearing=crystal.smearing, **common) for grid in meshes(crystal.mesh)]
-    plans += [MeshSettings(grid=box, smearing=width, **common) for width in (crystal.smearing, other)]
+    plans += [
+        MeshSettings(grid=box, smearing=width, symmetry=symmetry, **common) for width in (crystal.smearing, other)
+    ]
     if crystal.isotopes:
         plans.append(dataclasses.replace(plans[len(meshes(crystal.mesh)) - 1], isotopes=True))
     return tuple(plans)
+
+
+def _require_known(problem: Problem, crystal: Crystal, box: Grid) -> None:
+    for mesh in meshes(crystal.mesh):
+        if not keeps_symmetry(problem.primitive, np.diag(mesh) @ problem.primitive.cell.array):
+            share = "" if mesh == crystal.mesh else f" of {list(crystal.mesh)}"
+            fix = "breaks the symmetry of the crystal: equivalent vectors of the primitive cell need equal divisions"
+            raise InputError("crystal.mesh", f"{list(mesh)}{share}", fix)
+    if crystal.engine == "kaldo" and np.ndim(box) != 1:
+        fix = "knows no wave vectors of a box that does not repeat the primitive cell; give that as the structure"
+        raise InputError("crystal.engine", '"kaldo"', fix)
+
+
+def keeps_symmetry(primitive: Atoms, cell: np.ndarray) -> bool:
+    """Whether the lattice of a supercell (3, 3), Angstrom, and with it its wave vectors, is as symmetric as a crystal.
+
+    It is if every rotation turns each of its vectors into a sum of whole ones.
+    """
+    from ldmd.force_constants.crystal_symmetry import operations_of
+
+    turned = cell @ operations_of(primitive).rotations.transpose(0, 2, 1) @ np.linalg.inv(cell)
+    return bool(np.abs(turned - np.rint(turned)).max() < WHOLE)
 
 
 def mesh_parts(runner: Runner) -> list[dict[str, Any]]:
@@ -165,7 +206,7 @@ def _on_meshes(runner: Runner) -> list[MeshConductivity]:
     missing = sum(_cost(plan) for plan, result in zip(plans, known, strict=True) if result is None)
     if not missing:
         return [result for result in known if result is not None]
-    solve = _solver(problem)
+    solve = solver(problem)
     with progress("scattering on meshes of wave vectors", missing) as advance:
         results = []
         for plan, result, each in zip(plans, known, parts, strict=True):
@@ -179,12 +220,17 @@ def _on_meshes(runner: Runner) -> list[MeshConductivity]:
 
 def _cost(plan: MeshSettings) -> float:
     """Triplets, about: every wave vector meets every other."""
-    import numpy as np
-
     return float(abs(np.linalg.det(plan.matrix))) ** 2
 
 
-def _solver(problem: Problem) -> Callable[[MeshSettings], MeshConductivity]:
+def solver(problem: Problem) -> Callable[[MeshSettings], MeshConductivity]:
+    """What computes the conductivity on a mesh, with the force constants of the problem.
+
+    Raises
+    ------
+    InputError
+        Where force constants or charges cannot be had.
+    """
     from ldmd.crystal import kaldo_engine, phono3py_engine
 
     crystal = _crystal(problem.settings)

@@ -1,19 +1,41 @@
-"""What a comparison will cost, measured on this machine: a little of the real work, scaled up."""
+"""What a comparison will cost, measured on this machine: a little of the real work, scaled up.
+
+Of a crystal that is a coarse mesh of wave vectors. On a mesh with N of them, n irreducible, scattering takes about n N
+triplets, and the direct solution at each temperature the eigenvectors of a matrix with 3 n rows per band. An estimate,
+good to a factor of two or three.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ldmd.problem import Problem
+from ldmd.settings import MESHES
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ldmd.crystal.mesh import MeshSettings
 
 STEP_EVALUATIONS = 100
 """Evaluations of a black box that noise and steps take, about."""
 PROBES = 32
 """Modes whose triplets are summed to learn the speed."""
+COMPILED = 3.0
+"""Times the making of force constants: the portrait and the score of anharmonicity compile as much each."""
+FINEST = len(MESHES) - 1
+"""Place of the finest mesh among all that are computed; those that are timed are coarser."""
+COARSE = (3, 5, 7, 9)
+"""Longest sides of the meshes that are timed, until one takes long enough."""
+LONG_ENOUGH = 1.0
+"""s, beyond what every mesh takes."""
+ROWS = 600
+"""Of the matrix whose eigenvectors are timed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,32 +48,50 @@ class Cost:
 
 
 def estimate_cost(problem: Problem) -> Cost:
-    """Time a few modes of the triplet sum and a few steps of dynamics (some ten seconds, most of it compiling).
+    """Time a little of both sides (some ten seconds, most of it compiling).
 
-    Of a black box the evaluations of its forces are counted; without dynamics their time is 0.
+    Of the lattice of a glass that is the scattering of a few modes, of a crystal a coarse mesh. Where force constants
+    are finite differences of a crystal or a black box, the evaluations of forces are counted. A black box has no
+    dynamics, whose time is 0.
     """
-    if problem.differentiable is None:
-        return Cost(_black_box_seconds(problem), 0.0, _memory(problem))
-    return Cost(_lattice_seconds(problem), _dynamics_seconds(problem), _memory(problem))
+    dynamics = 0.0 if problem.differentiable is None else _dynamics_seconds(problem)
+    return Cost(_lattice_seconds(problem), dynamics, _memory(problem))
 
 
-def _black_box_seconds(problem: Problem) -> float:
-    """Force constants by finite differences; what follows from them is quick beside."""
+def _lattice_seconds(problem: Problem) -> float:
+    if problem.differentiable is None or (problem.unit is not None and problem.by_differences):
+        return _differences_seconds(problem)
+    return _gamma_seconds(problem) if problem.unit is None else _crystal_seconds(problem)
+
+
+def _differences_seconds(problem: Problem) -> float:
+    """Force constants by finite differences; what follows from them is quick beside those of a slow black box."""
     from ldmd.force_constants.finite_differences import evaluations_needed
     from ldmd.potentials.black_box import AsePotential
+    from ldmd.potentials.reading import as_black_box
 
-    potential, atoms = problem.potential, problem.atoms.copy()
-    assert isinstance(potential, AsePotential)
+    potential, atoms = problem.potential, _displaced(problem)
+    if not isinstance(potential, AsePotential):
+        potential = as_black_box(problem.settings.potential, problem.case.folder)
+    needed = sum(evaluations_needed(atoms, problem.pair_cutoff)) + STEP_EVALUATIONS
     potential.forces(atoms)  # makes the calculator
     atoms.positions[0, 0] += 1e-4  # calculators remember their last answer
     started = time.perf_counter()
     potential.forces(atoms)
-    elapsed = time.perf_counter() - started
-    needed = sum(evaluations_needed(problem.atoms, problem.pair_cutoff)) + STEP_EVALUATIONS
-    return elapsed * needed / (os.cpu_count() or 1)
+    return (time.perf_counter() - started) * needed / (os.cpu_count() or 1)
 
 
-def _lattice_seconds(problem: Problem) -> float:
+def _displaced(problem: Problem) -> Atoms:
+    """What atoms are displaced in: of a crystal, the supercell of the force constants."""
+    from ldmd.crystal.force_constants import supercell_of
+
+    crystal = problem.settings.crystal
+    if crystal is None or crystal.force_constants is None:
+        return problem.atoms.copy()
+    return supercell_of(problem.primitive, crystal.force_constants).atoms.copy()
+
+
+def _gamma_seconds(problem: Problem) -> float:
     from ldmd.lattice.broadening import broadening_named
     from ldmd.lattice.linewidths import pair_count, probe
     from ldmd.lattice.modes import normal_modes
@@ -65,6 +105,80 @@ def _lattice_seconds(problem: Problem) -> float:
     pairs = work()
     speed = pairs / (time.perf_counter() - started)
     return pair_count(modes, broadening) / speed / (os.cpu_count() or 1)
+
+
+def _crystal_seconds(problem: Problem) -> float:
+    """Force constants and what else compiles, and all meshes."""
+    from ldmd.crystal_study import mesh_plans
+
+    plans = mesh_plans(problem)  # first: what is wrong with them is known without force constants
+    started = time.perf_counter()
+    assert problem.crystal.third is not None
+    making = time.perf_counter() - started
+    sizes = [_size(problem, plan) for plan in plans]
+    start, speed = _mesh_speed(problem, plans[FINEST])
+    seconds = sum(_runs(plan) * (start + triplets / speed) for plan, (triplets, _) in zip(plans, sizes, strict=True))
+    solved = sum(_solutions(problem, plan) * rows**3 for plan, (_, rows) in zip(plans, sizes, strict=True))
+    return COMPILED * making + seconds + (solved * _eigenvector_seconds() / ROWS**3 if solved else 0.0)
+
+
+def _mesh_speed(problem: Problem, plan: MeshSettings) -> tuple[float, float]:
+    """Seconds that every mesh takes, and triplets per second beyond, from meshes coarser than a plan."""
+    from ldmd.crystal_study import solver
+
+    solve, shape = solver(problem), np.diag(plan.matrix)
+    times: list[tuple[float, float]] = []
+    for longest in COARSE:
+        first, second, third = (max(1, round(longest * side / shape.max())) for side in shape.tolist())
+        coarse = dataclasses.replace(plan, grid=(first, second, third))
+        if not times:
+            solve(coarse)  # imports what it needs
+        started = time.perf_counter()
+        solve(coarse)
+        times.append((_size(problem, coarse)[0], time.perf_counter() - started))
+        if times[-1][1] - times[0][1] > LONG_ENOUGH or longest >= shape.max():
+            break
+    (few, base), (many, last) = times[0], times[-1]
+    speed = (many - few) / max(last - base, 1e-3) if len(times) > 1 else few / base
+    return max(0.0, base - few / speed), speed
+
+
+def _size(problem: Problem, plan: MeshSettings) -> tuple[float, float]:
+    """Triplets that are computed, about, and rows of the matrix of the direct solution."""
+    from ldmd.crystal.force_constants import phono3py_of, supercell_of
+    from ldmd.force_constants.exchange.files import peer
+
+    crystal, bands = problem.settings.crystal, 3 * len(problem.primitive)
+    count = abs(round(np.linalg.det(plan.matrix)))
+    if crystal is not None and crystal.engine == "kaldo":
+        return count**2, bands * count
+    if not plan.symmetry:
+        return count**2, 3 * bands * count
+    program = phono3py_of(problem.primitive, supercell_of(problem.primitive, (1, 1, 1)))
+    program.mesh_numbers = np.diag(plan.matrix) if np.ndim(plan.grid) == 1 else plan.matrix.T
+    irreducible = len(peer("phonopy.phonon.grid", "phonopy").get_ir_grid_points(program.grid)[0])
+    return irreducible * count, 3 * bands * irreducible
+
+
+def _runs(plan: MeshSettings) -> float:
+    """How often the collisions are computed, against twice: with isotopes at every temperature once more."""
+    return 0.5 * (1 + len(plan.temperatures)) if plan.isotopes and plan.direct else 1.0
+
+
+def _solutions(problem: Problem, plan: MeshSettings) -> int:
+    """Matrices of the direct solution: all classical ones follow from one, but for kALDo or isotopes."""
+    count, kinds = len(plan.temperatures), len(plan.statistics)
+    crystal = problem.settings.crystal
+    every = plan.isotopes or (crystal is not None and crystal.engine == "kaldo")
+    return 0 if not plan.direct else count * kinds if every else count * (kinds - 1) + 1
+
+
+def _eigenvector_seconds() -> float:
+    """Of a symmetric matrix with ``ROWS`` rows."""
+    matrix = np.random.default_rng(0).normal(size=(ROWS, ROWS))
+    started = time.perf_counter()
+    np.linalg.eigh(matrix + matrix.T)
+    return time.perf_counter() - started
 
 
 def _dynamics_seconds(problem: Problem) -> float:
@@ -84,8 +198,24 @@ def _dynamics_seconds(problem: Problem) -> float:
 
 
 def _memory(problem: Problem) -> float:
-    """GB: a dozen dense matrices of the modes, the fluxes, and what the libraries take themselves."""
+    """GB: a dozen dense matrices of the modes, the fluxes, and what the libraries take themselves.
+
+    Of a crystal also the dense third order and the matrices of the direct solution, where force constants are there.
+    """
     size, settings = 3 * len(problem.atoms), problem.settings.dynamics
     matrices = 12 * 8.0 * size**2
     fluxes = settings.replicas * settings.samples * 8 * 8.0
-    return (matrices + 3.0 * fluxes) / 1e9 + 0.7
+    return (matrices + 3.0 * fluxes + _mesh_bytes(problem)) / 1e9 + 0.7
+
+
+def _mesh_bytes(problem: Problem) -> float:
+    from ldmd.crystal.force_constants import dense_bytes
+    from ldmd.crystal.phono3py_engine import COPIES
+    from ldmd.crystal_study import mesh_plans
+
+    if problem.unit is None or problem.by_differences:
+        return 0.0
+    matrices = [
+        8.0 * (1 + len(plan.temperatures)) * _size(problem, plan)[1] ** 2 for plan in mesh_plans(problem) if plan.direct
+    ]
+    return COPIES * dense_bytes(problem.crystal) + max(matrices, default=0.0)
