@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SIGNAL_TO_NOISE = 3.0
 """Linewidths below so many times the noise floor are in the hatched band."""
+BEYOND = 4.0
+"""Times the frequency of the highest diagnosed mode: how far up others are shown. The lattice has a figure of all."""
 MARKS = {
     "physical": (style.INK, "o"),
     "round-off or noise": (style.DYNAMICS, "v"),
@@ -36,21 +38,21 @@ MARKS = {
 
 
 def linewidth_causes(evidence: Evidence, causes: Sequence[str], others: tuple[np.ndarray, np.ndarray]) -> Figure:
-    """Low modes by cause; ``others`` are frequencies (rad/ps) and linewidths of all modes, shown faintly."""
+    """Low modes by cause; ``others`` are frequencies (rad/ps) and linewidths of all modes, near ones shown faintly."""
     description = (
         "Linewidth, half width at half maximum, against frequency on logarithmic axes: low modes marked by the cause "
         "of their width, the noise floor as a band, and the line gamma = omega."
     )
     nu = evidence.frequencies / THZ
     with canvas(4.0) as (figure, (axes,)):
-        shown = (others[0] > 0.0) & (others[1] > 0.0)
+        shown = (others[0] > 0.0) & (others[1] > 0.0) & (others[0] <= BEYOND * evidence.frequencies.max())
         axes.scatter(others[0][shown] / THZ, others[1][shown], s=4, lw=0, color=style.PALE, rasterized=True, zorder=0)
-        _scale(axes, np.concatenate([nu, others[0][shown] / THZ]), np.concatenate([evidence.gamma, others[1][shown]]))
+        _scale(axes, np.concatenate([nu, others[0][shown] / THZ]), [*_linewidths(evidence), others[1][shown]])
         handles = [*_lines(axes, nu), *_floor(axes, nu, evidence.noise_floor), *_alternatives(axes, nu, evidence)]
         for cause in (name for name in MARKS if name in causes):
             here = np.array([name == cause for name in causes])
             color, marker = MARKS[cause]
-            axes.scatter(nu[here], evidence.gamma[here], s=30, color=color, marker=marker, lw=0.4, ec="white", zorder=4)
+            axes.scatter(nu[here], evidence.gamma[here], s=24, color=color, marker=marker, lw=0.4, ec="white", zorder=4)
             handles.append(Line2D([], [], ls="", marker=marker, ms=5.5, color=color, label=cause))
         axes.set_xlabel("frequency ν = ω/2π (THz)")
         axes.set_ylabel("linewidth γ, HWHM (rad/ps)")
@@ -77,13 +79,21 @@ def gamma_at(linewidths: Linewidths, temperature: float, statistics: str) -> np.
     return np.asarray(linewidths.gamma[row, linewidths.statistics.index(statistics)])
 
 
-def _scale(axes: Axes, nu: np.ndarray, gamma: np.ndarray) -> None:
+def _linewidths(evidence: Evidence) -> tuple[np.ndarray, ...]:
+    """All that are drawn of the diagnosed modes."""
+    exact = () if evidence.source == "autodiff" else (evidence.gamma_exact,)
+    return (evidence.gamma, evidence.gamma_of_step.ravel(), evidence.gamma_reference, *exact)
+
+
+def _scale(axes: Axes, nu: np.ndarray, linewidths: Sequence[np.ndarray]) -> None:
+    gamma = np.concatenate(linewidths)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(0.8 * float(nu.min()), 1.25 * float(nu.max()))
     positive = gamma[gamma > 0.0]
     axes.set_ylim(0.4 * float(positive.min()), 2.5 * float(positive.max()))
-    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if 0.8 * nu.min() <= tick <= 1.25 * nu.max()]
+    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+    ticks = [tick for tick in steps if 0.8 * nu.min() <= tick <= 1.25 * nu.max()]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     label_decades(axes)
 
@@ -131,10 +141,16 @@ def _alternatives(axes: Axes, nu: np.ndarray, evidence: Evidence) -> list[Line2D
         steps = f"{brief(float(evidence.steps.min()))} to {brief(float(evidence.steps.max()))} Å"
         handles.append(Line2D([], [], color=style.GREY, marker="|", ls="", ms=8, label=f"finite steps, {steps}"))
     if exact.any() and evidence.source != "autodiff":
-        axes.scatter(nu[exact], evidence.gamma_exact[exact], s=48, fc="none", ec=style.INK, lw=0.9, zorder=3)
+        axes.scatter(nu[exact], evidence.gamma_exact[exact], s=36, fc="none", ec=style.INK, lw=0.8, zorder=3)
         handles.append(
             Line2D([], [], ls="", marker="o", mfc="none", color=style.INK, label="automatic differentiation")
         )
+    reference = np.isfinite(evidence.gamma_reference)
+    if reference.any():
+        axes.scatter(
+            nu[reference], evidence.gamma_reference[reference], s=16, marker="_", color=style.QUANTUM, zorder=3
+        )
+        handles.append(Line2D([], [], ls="", marker="_", color=style.QUANTUM, label="under the reference model"))
     return handles
 
 
@@ -150,5 +166,5 @@ def _caption(evidence: Evidence, causes: Sequence[str]) -> str:
     return (
         f"Linewidths (half width at half maximum) of the {count(len(causes), 'lowest mode')} at "
         f"{brief(evidence.temperature)} K with {statistics_name(evidence.statistics)} statistics, force constants by "
-        f"{evidence.source}, among all modes (pale). {parts}.{noise}"
+        f"{evidence.source}, with the modes above them (pale). {parts}.{noise}"
     )
