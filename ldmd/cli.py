@@ -15,6 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ldmd.caches import cache_folder, keep_compiled
+
 app = typer.Typer(
     help="Do lattice dynamics and molecular dynamics agree on a thermal conductivity, and if not, why?",
     no_args_is_help=True,
@@ -247,8 +249,9 @@ def main() -> None:
     debug = "--debug" in arguments
     sys.argv[1:] = [word for word in arguments if word != "--debug"]
     logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
-    for noisy in ("jax", "matplotlib", "h5py"):
+    for noisy in ("jax._src", "matplotlib", "h5py", "filelock"):  # the level of "jax" itself is taken for XLA's
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    keep_compiled(cache_folder() / "compiled")
     before = sys.unraisablehook
     sys.unraisablehook = functools.partial(_interrupt_again, before)
     code = _guarded(debug)

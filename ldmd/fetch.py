@@ -14,6 +14,7 @@ import logging
 import os
 from pathlib import Path
 
+from ldmd.caches import cache_folder
 from ldmd.case import FETCH
 from ldmd.errors import InputError
 
@@ -180,16 +181,6 @@ def published(name: str) -> PublishedFile:
         fix = f"did you mean {near[0]}?" if near else "unknown; `ldmd fetch` lists the names"
         raise InputError(FIELD, name, fix)
     return known[name]
-
-
-def cache_folder() -> Path:
-    """Where downloaded files are kept: LDMD_CACHE, else the platform's folder for caches."""
-    chosen = os.environ.get("LDMD_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("ldmd"))
 
 
 def found(file: PublishedFile) -> tuple[str, Path] | None:

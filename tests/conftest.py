@@ -13,6 +13,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import hypothesis
 import pytest
 
+from ldmd.caches import cache_folder, keep_compiled
+
+keep_compiled(cache_folder() / "compiled")  # the workers, and the commands that they start, compile the same programs
+
 # The same examples on every machine and in every run; a compilation may take longer than any deadline.
 hypothesis.settings.register_profile("ldmd", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ldmd")
