@@ -89,7 +89,8 @@ def _remedy(folder: Path, settings: Settings, command: str) -> str:
     again = f"then run {command} again: what is finished is kept"
     if published:
         each = " and ".join(f"ldmd fetch {name}" for name in published)
-        return f"With a network, {each} {'gets the published file' if len(published) == 1 else 'get the published files'}; {again}"
+        gets = "gets the published file" if len(published) == 1 else "get the published files"
+        return f"With a network, {each} {gets}; {again}"
     return f"Mend it until ldmd check {folder} --potential {settings.potential.name} is content; {again}"
 
 

@@ -10,16 +10,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ldmd.report.contents import ReportContents
+from ldmd.report.crystal_parts import row_at, vibrating
+from ldmd.report.lattice_figures import isotropic
 from ldmd.report.linewidth_figure import FlaggedModes, flagged_modes
 from ldmd.report.text import count
+from ldmd.units import THZ
 
 if TYPE_CHECKING:
     from ldmd.comparison import Comparison
+    from ldmd.crystal.mesh import MeshConductivity
 
 LOW_SHARE = 0.05
 """Share of the modes, from the lowest on, that count as low in frequency: some thirty in a cell of 216 atoms."""
 NOT_COMPUTED = 2
 """Exit code of a potential that could not be computed."""
+LATTICE_ONLY = "lattice dynamics only"
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """Conductivity of the lattice (trace/3) against temperature: QHGK, or the best on the finest mesh of a crystal."""
+
+    temperatures: np.ndarray
+    """(T,) K."""
+    statistics: tuple[str, ...]
+    kappa: np.ndarray
+    """(T, S) W/(m K)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,22 +67,69 @@ class Member:
             return "not computed"
         failed = len(self.contents.failed_checks)
         if self.comparison is None:
-            return "structure not fit" if self.contents.conductivity is None else "lattice dynamics only"
+            return LATTICE_ONLY if self.contents.lattice_values else "structure not fit"
         text = "agree" if self.comparison.agree else "disagree"
         return f"{text}, {count(failed, 'check')} failed" if failed else text
 
     def lattice(self, temperature: float, statistics: str) -> float:
-        """QHGK conductivity, W/(m K); NaN where there is none."""
+        """What a comparison takes from lattice dynamics, W/(m K); NaN where there is none.
+
+        Of a glass QHGK; of a crystal, classically the value on the wave vectors of the box of the dynamics, else that
+        on the infinite mesh.
+        """
+        crystal = None if self.contents is None else self.contents.crystal
+        if crystal is not None and statistics == "classical":
+            return crystal.commensurate.isotropic(temperature, statistics, crystal.part)
+        if crystal is not None:
+            from ldmd.crystal.ledger import infinite
+
+            return dict(infinite(crystal.meshes, temperature)).get(statistics, math.nan)
         conductivity = None if self.contents is None else self.contents.conductivity
         if conductivity is None or statistics not in conductivity.statistics:
             return math.nan
         return conductivity.isotropic(temperature, statistics)
 
+    @property
+    def curve(self) -> Curve | None:
+        """Conductivity of the lattice against temperature, if there is one."""
+        if self.contents is None:
+            return None
+        crystal, glass = self.contents.crystal, self.contents.conductivity
+        if crystal is not None:
+            finest = crystal.finest
+            return Curve(finest.temperatures, finest.statistics, isotropic(finest.tensor(crystal.part)))
+        return None if glass is None else Curve(glass.temperatures, glass.statistics, isotropic(glass.qhgk))
+
     def flags(self, temperature: float) -> FlaggedModes | None:
-        """Its linewidths at a temperature (K)."""
-        if self.contents is None or self.contents.modes is None or self.contents.linewidths is None:
+        """Its linewidths at a temperature (K); of a crystal those of the finest mesh."""
+        if self.contents is None:
+            return None
+        if self.contents.crystal is not None:
+            return _of_mesh(self.contents.crystal.finest, temperature)
+        if self.contents.modes is None or self.contents.linewidths is None:
             return None
         return flagged_modes(self.contents.modes, self.contents.linewidths, temperature)
+
+
+def _of_mesh(result: MeshConductivity, temperature: float) -> FlaggedModes:
+    """Modes of a mesh at those wave vectors that symmetry does not repeat, as far as they scatter at all."""
+    from ldmd.crystal.mesh import NO_CHANNEL
+
+    row = row_at(result, temperature)
+    every = {name: result.gamma[row, place] + result.isotopes for place, name in enumerate(result.statistics)}
+    reference = "classical" if "classical" in every else result.statistics[0]
+    keep = vibrating(result) & (every[reference] >= NO_CHANNEL)
+    gamma = {name: values[keep] for name, values in every.items()}
+    return FlaggedModes(
+        index=np.flatnonzero(keep),
+        frequency=result.frequencies[keep] / THZ,
+        gamma=gamma,
+        participation_ratio=np.ones(int(keep.sum())),
+        overdamped=gamma[reference] > result.frequencies[keep],
+        localised=np.zeros(int(keep.sum()), dtype=bool),
+        temperature=float(result.temperatures[row]),
+        reference=reference,
+    )
 
 
 def low_damping(flags: FlaggedModes) -> float:
@@ -91,6 +154,16 @@ class Overview:
     def compared(self) -> tuple[Member, ...]:
         """Those with a verdict."""
         return tuple(member for member in self.members if member.comparison is not None)
+
+    @property
+    def alone(self) -> tuple[Member, ...]:
+        """Those of which lattice dynamics is all there can be."""
+        return tuple(member for member in self.members if member.verdict == LATTICE_ONLY)
+
+    @property
+    def of_crystals(self) -> bool:
+        """Whether lattice dynamics has meshes of wave vectors."""
+        return any(member.contents is not None and member.contents.crystal is not None for member in self.members)
 
     @property
     def exit_code(self) -> int:

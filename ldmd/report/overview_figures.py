@@ -10,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from ldmd.report import style
-from ldmd.report.lattice_figures import DENSITY_WIDTH, GRID_POINTS, isotropic, moving, smoothed
+from ldmd.report.contents import ReportContents
+from ldmd.report.crystal_conductivity_figure import finish
+from ldmd.report.crystal_parts import PARTS, vibrating
+from ldmd.report.lattice_figures import DENSITY_WIDTH, GRID_POINTS, moving, smoothed
 from ldmd.report.linewidth_figure import FlaggedModes, linewidth_axes
 from ldmd.report.overview import LOW_SHARE, Member, Overview, low_damping
 from ldmd.report.style import Figure, canvas, column, to_svg
@@ -81,20 +84,16 @@ def verdict_rows(overview: Overview) -> Figure:
 
 def densities_of_states(overview: Overview) -> Figure:
     """Vibrational density of states of every potential, each normalised to one."""
-    frequencies = {
-        member.name: member.contents.modes.frequencies[moving(member.contents.modes)] / THZ
-        for member in overview.members
-        if member.contents is not None and member.contents.modes is not None
-    }
-    highest = max(float(values.max()) for values in frequencies.values())
-    lowest = min(0.0, *(float(values.min()) for values in frequencies.values()))
-    grid = np.linspace(lowest, highest + 3.0 * DENSITY_WIDTH, GRID_POINTS)
+    known = {member.name: member.contents for member in overview.members if member.contents is not None}
+    ends = {name: span for name, contents in known.items() if (span := _spectrum(contents)) is not None}
+    lowest, highest = (limit(span[place] for span in ends.values()) for place, limit in ((0, min), (1, max)))
+    grid = np.linspace(min(0.0, lowest), highest + 3.0 * DENSITY_WIDTH, GRID_POINTS)
     description = "Vibrational density of states against frequency, a curve per potential."
     columns = [column("frequency [THz]", grid)]
     look = looks(overview)
     with canvas(3.3) as (figure, (axes,)):
-        for name, values in frequencies.items():
-            curve = smoothed(values, np.full(len(values), 1.0 / len(values)), grid)
+        for name in ends:
+            curve = _density(known[name], grid)
             axes.plot(grid, curve, color=look[name].color, ls=look[name].dash, lw=1.7, label=name)
             columns.append(column(f"{name} [1/THz]", curve))
         axes.set_xlim(float(grid[0]), float(grid[-1]))
@@ -103,15 +102,35 @@ def densities_of_states(overview: Overview) -> Figure:
         axes.set_ylabel("density of states (1/THz)")
         figure.legend(loc="outside upper left", ncols=3, columnspacing=1.6, handlelength=3.0)
         svg = to_svg(figure, "overview-vdos", description)
-    ends = "; ".join(
-        f"{name} from {number(float(values.min()))} to {number(float(values.max()))} THz"
-        for name, values in frequencies.items()
+    how = (
+        "on a fine mesh of wave vectors. Modes of the mesh of the linewidths"
+        if overview.of_crystals
+        else f"each mode smoothed by a Gaussian of standard deviation {DENSITY_WIDTH} THz. Modes"
     )
-    caption = (
-        "Density of states of each potential at its own minimum, normalised to one, each mode smoothed by a Gaussian "
-        f"of standard deviation {DENSITY_WIDTH} THz. Modes: {ends}."
-    )
+    each = "; ".join(f"{name} from {number(span[0])} to {number(span[1])} THz" for name, span in ends.items())
+    caption = f"Density of states of each potential at its own minimum, normalised to one, {how}: {each}."
     return Figure("overview-vdos", "Vibrations", caption, description, svg, tuple(columns))
+
+
+def _spectrum(contents: ReportContents) -> tuple[float, float] | None:
+    """Lowest and highest frequency in THz, of the modes or on the finest mesh of a crystal."""
+    if contents.crystal is not None:
+        values = contents.crystal.finest.frequencies[vibrating(contents.crystal.finest)] / THZ
+    elif contents.modes is not None:
+        values = contents.modes.frequencies[moving(contents.modes)] / THZ
+    else:
+        return None
+    return float(values.min()), float(values.max())
+
+
+def _density(contents: ReportContents, grid: np.ndarray) -> np.ndarray:
+    """Density of states (1/THz) on a grid (THz)."""
+    if contents.crystal is not None:
+        bands = contents.crystal.portrait.density
+        return np.interp(grid, bands.frequencies / THZ, THZ * bands.total, left=0.0, right=0.0)
+    assert contents.modes is not None
+    values = contents.modes.frequencies[moving(contents.modes)] / THZ
+    return smoothed(values, np.full(len(values), 1.0 / len(values)), grid)
 
 
 def linewidths_together(overview: Overview) -> Figure:
@@ -177,8 +196,8 @@ def _linewidths_caption(flags: dict[str, FlaggedModes], temperature: float) -> s
 
 
 def conductivities_together(overview: Overview) -> Figure:
-    """QHGK conductivity against temperature, classical and Bose-Einstein, with the values of the dynamics."""
-    drawn = [m for m in overview.members if m.contents is not None and m.contents.conductivity is not None]
+    """Conductivity against temperature, classical and Bose-Einstein, with the values of the dynamics."""
+    drawn = [member for member in overview.members if member.curve is not None]
     look = looks(overview)
     description = (
         "Thermal conductivity against temperature: classical and Bose-Einstein lattice dynamics, a colour and a mark "
@@ -187,23 +206,26 @@ def conductivities_together(overview: Overview) -> Figure:
     columns, longest = [], 0.0
     with canvas(3.8) as (figure, (axes,)):
         for member in drawn:
-            assert member.contents is not None and member.contents.conductivity is not None
-            conductivity = member.contents.conductivity
-            kelvin, values = conductivity.temperatures, isotropic(conductivity.qhgk)
+            curve = member.curve
+            assert curve is not None
+            kelvin, values = curve.temperatures, curve.kappa
             longest = max(longest, float(kelvin.max()))
             columns.append(column(f"temperature, {member.name} [K]", kelvin))
-            for place, statistics in enumerate(conductivity.statistics):
+            for place, statistics in enumerate(curve.statistics):
                 classical = statistics == "classical"
                 axes.plot(
                     kelvin, values[:, place], color=look[member.name].color, ls="-" if classical else "--", lw=1.6,
                     marker=look[member.name].marker, ms=4.0, mfc=look[member.name].color if classical else "white",
                 )  # fmt: skip
-                columns.append(column(f"QHGK, {statistics}, {member.name} [{UNIT}]", values[:, place]))
+                columns.append(column(f"{_method(member)}, {statistics}, {member.name} [{UNIT}]", values[:, place]))
         columns += _dynamics_points(axes, overview, 0.018 * longest)
         axes.set_xlabel("temperature (K)")
         axes.set_ylabel(f"thermal conductivity ({UNIT})")
-        axes.set_xlim(0.0, 1.04 * longest)
-        axes.set_ylim(0.0, None)
+        if overview.of_crystals:
+            finish([axes], [""])
+        else:
+            axes.set_xlim(0.0, 1.04 * longest)
+            axes.set_ylim(0.0, None)
         figure.legend(handles=_conductivity_handles(drawn, look), loc="outside upper left", ncols=3, columnspacing=1.6)
         svg = to_svg(figure, "overview-conductivity", description)
     return Figure(
@@ -245,10 +267,18 @@ def _conductivity_handles(drawn: list[Member], look: dict[str, Look]) -> list[Li
     ]
 
 
+def _method(member: Member) -> str:
+    """What the curve of a potential is."""
+    crystal = None if member.contents is None else member.contents.crystal
+    return "QHGK" if crystal is None else PARTS[crystal.part]
+
+
 def _conductivity_caption(overview: Overview) -> str:
+    methods = " and ".join(dict.fromkeys(_method(member) for member in overview.members if member.curve is not None))
+    where = f"{methods[0].upper()}{methods[1:]} on the finest mesh" if overview.of_crystals else methods
     text = (
-        "QHGK: one third of the trace; filled marks and full lines with classical statistics, open marks and dashed "
-        "lines with Bose–Einstein statistics."
+        f"{where}: one third of the trace; filled marks and full lines with classical statistics, open marks and "
+        "dashed lines with Bose–Einstein statistics."
     )
     if not overview.compared:
         return text

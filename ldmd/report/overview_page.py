@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ldmd.report import overview_figures
-from ldmd.report.overview import LOW_SHARE, Member, Overview, low_damping
+from ldmd.report.overview import LATTICE_ONLY, LOW_SHARE, Member, Overview, low_damping
 from ldmd.report.page import Headline, Page, Section, finding, render_page
 from ldmd.report.tables import Cell, Table, figure, table, words
 from ldmd.report.text import brief, count, fixed, number, sentence, signed, whole, with_error
@@ -46,12 +46,16 @@ def render_overview(overview: Overview) -> str:
 
 def overview_headline(overview: Overview) -> Headline:
     """For how many potentials the methods agree, what the choice of one matters, and what is missing."""
-    agreed, compared, total = overview.agreed, len(overview.compared), len(overview.members)
+    agreed, compared, total = overview.agreed, len(overview.compared), len(overview.members) - len(overview.alone)
+    worst = max((member.exit_code for member in overview.members if member not in overview.alone), default=0)
+    only = f"for {overview.compared[0].name}" if compared == total == 1 else ""
     if not compared:
         text, tone, mark = "No potential could be compared.", "disagree", "✗"
     elif agreed == total:
-        text = f"The two methods agree for {'both' if total == 2 else f'all {total}'} potentials."
-        tone, mark = ("caution", "≈") if overview.exit_code else ("agree", "✓")
+        text = f"The two methods agree {only or ('for both' if total == 2 else f'for all {total}') + ' potentials'}."
+        tone, mark = ("caution", "≈") if worst else ("agree", "✓")
+    elif only:
+        text, tone, mark = f"The two methods disagree {only}.", "disagree", "≠"
     else:
         text = f"The two methods agree for {agreed} of {count(total, 'potential')}."
         tone, mark = ("disagree", "≠") if agreed < compared else ("caution", "…")
@@ -70,6 +74,9 @@ def _lines(overview: Overview) -> Iterator[str]:
             f"lattice dynamics, and {ends[1]} W/(m K) in molecular dynamics; for one and the same potential the "
             f"methods are at most {number(farthest, 2)} standard errors apart."
         )
+    for member in overview.alone:
+        assert member.contents is not None
+        yield sentence(f"{member.contents.why_no_dynamics} ({member.name}); its lattice dynamics stands alone")
     missing = [member.name for member in overview.members if member.contents is None]
     if missing:
         yield f"Not computed: {', '.join(missing)}; what is missing is said below, all else is complete."
@@ -85,6 +92,12 @@ def _numbers(overview: Overview) -> Iterator[tuple[str, str, str]]:
             member.name,
             with_error(comparison.dynamics.value, error),
             f"W/(m K) by molecular dynamics; lattice dynamics {classical}, {number(abs(comparison.sigmas), 2)} σ away",
+        )
+    for member in overview.alone:
+        yield (
+            member.name,
+            number(member.lattice(overview.temperature, "classical"), 3),
+            "W/(m K) by lattice dynamics, classical",
         )
 
 
@@ -107,9 +120,9 @@ def overview_sections(overview: Overview) -> Iterator[Section]:
         (models_table(overview),),
     )
     drawn = []
-    if any(each.modes is not None for each in contents):
+    if any(each.modes is not None or each.crystal is not None for each in contents):
         drawn.append(overview_figures.densities_of_states(overview))
-    if any(each.linewidths is not None for each in contents):
+    if any(each.linewidths is not None or each.crystal is not None for each in contents):
         drawn.append(overview_figures.linewidths_together(overview))
     if drawn:
         yield Section(
@@ -118,7 +131,7 @@ def overview_sections(overview: Overview) -> Iterator[Section]:
             "Which vibrations each potential gives the solid, and how quickly they hand their energy on.",
             tuple(drawn),
         )
-    if any(each.conductivity is not None for each in contents):
+    if any(member.curve is not None for member in overview.members):
         yield Section(
             "conductivity",
             "Conductivity",
@@ -141,8 +154,13 @@ def models_table(overview: Overview) -> Table:
         ("Modes γ > ω", True),
         ("γ/ω, lowest", True),
     )
+    how = (
+        "LD; classical on the wave vectors that fit into the box of the dynamics, Bose–Einstein on the infinite mesh"
+        if overview.of_crystals
+        else "LD, QHGK"
+    )
     caption = (
-        f"Conductivities κ in W/(m K) at {brief(overview.temperature)} K: lattice dynamics (LD, QHGK) and molecular "
+        f"Conductivities κ in W/(m K) at {brief(overview.temperature)} K: lattice dynamics ({how}) and molecular "
         "dynamics (MD, ± standard error); the difference is that of classical lattice dynamics in standard errors σ. "
         "Last columns: modes whose linewidth γ exceeds their frequency ω, and the largest γ/ω among the lowest "
         f"{brief(100 * LOW_SHARE)} % of the modes, both classical. Every potential stands at its own minimum."
@@ -157,7 +175,8 @@ def _row(member: Member, temperature: float) -> tuple[Cell, ...]:
         return (words(member.name), *[none] * 6, words(member.verdict, "failed"), none, none)
     inspection = contents.inspection
     overdamped = 0.0 if flags is None else float(flags.overdamped.sum())
-    look = "passed" if not member.exit_code else "failed" if comparison is None or not comparison.agree else ""
+    agree = member.verdict == LATTICE_ONLY if comparison is None else comparison.agree
+    look = "passed" if not member.exit_code else "" if agree else "failed"
     return (
         Cell(member.name, member.name, "", member.page),
         figure(inspection.density, text=fixed(inspection.density, 3)),
