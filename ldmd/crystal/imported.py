@@ -108,6 +108,11 @@ class ImportedForceConstants:
 
         try:
             return read_forces(self.structure, self.third, self.second)
+        except InputError as error:
+            if self.third is not None or error.field != "force constants":
+                raise
+            fix = f"{self.structure} holds no forces; name fc3.hdf5 or FORCES_FC3"
+            raise InputError("potential.third", "missing", fix) from error
         except (ValueError, KeyError, IndexError, RuntimeError, TypeError, AssertionError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             fix = f"phono3py cannot read it with {self.structure} ({reason}); give its fc3.hdf5 or FORCES_FC3"

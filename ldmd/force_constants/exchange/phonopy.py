@@ -209,7 +209,7 @@ def _yaml(path: Path) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         content = yaml.load(require_file(path).read_text(), Loader=loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError("structure", path, f"is not YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(content, dict):
         raise InputError("structure", path, "is not a phonopy.yaml")
