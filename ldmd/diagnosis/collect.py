@@ -18,12 +18,15 @@ from ldmd.diagnosis.directional import STEPS, hessian_of, kink_share, largest_di
 from ldmd.diagnosis.evidence import Evidence, unmeasured
 from ldmd.diagnosis.low_modes import LowModes
 from ldmd.diagnosis.meters import element_errors, restored_linewidths
-from ldmd.diagnosis.noise_floor import ErrorPattern, NoiseFloor, noise_floor, stored_triples
+from ldmd.diagnosis.noise_floor import ErrorPattern, NoiseFloor, noise_floor, single_atoms, stored_triples
+from ldmd.diagnosis.thresholds import REMOVED, Thresholds
+from ldmd.force_constants.finite_differences import EXPECTED_SCATTER
 from ldmd.force_constants.sum_rules import sum_rules
 from ldmd.force_constants.third import SparseThirdOrder, ThirdOrder
 from ldmd.lattice.broadening import Broadening
 from ldmd.lattice.linewidths import Linewidths, linewidths
 from ldmd.lattice.modes import Modes
+from ldmd.lattice.self_consistent import self_consistent_linewidths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +43,11 @@ FEWEST, MOST = 12, 64
 """so many at least and at most."""
 HIDDEN = 0.01
 """Errors that the sum rules show, over those that noise of forces leads to expect, below which they were restored."""
+LINES_AT_MOST = 1000
+"""Coordinates of a cell up to which self-consistent linewidths, which take those of all modes several times, are
+computed for the diagnosis alone."""
+LINES_WITHIN = 0.01
+"""Relative change at which their iteration ends."""
 STRETCHED = 1e-3
 """Share of a mode's bond stretch near kinks from which on it is scanned."""
 
@@ -64,6 +72,10 @@ class Subject:
     """Step of finite differences, Angstrom."""
     truncation: float = math.nan
     """Rms truncation of elements with a repeated atom by that step, eV/Angstrom^3; NaN if not known."""
+    scatter: float = math.nan
+    """Rms scatter of repeated measurements of one element, eV/Angstrom^3,"""
+    expected_scatter: float = math.nan
+    """and what noise and truncation explain of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +134,10 @@ def collect(
     errors = _errors(subject)
     report("noise floor", 0.35)
     floor = noise_floor(_pattern(subject), *ask, lowest=conditions.lowest)
+    diagonal = np.zeros(len(rows))
+    if errors.unbalanced > 0.0:
+        of_atoms = noise_floor(single_atoms(len(subject.atoms)), *ask, lowest=conditions.lowest)
+        diagonal = of_atoms.gamma(errors.unbalanced)[0, 0, rows]
     report("symmetries restored", 0.45)
     projected = _projected(subject, conditions, ask, errors.sigma)
     report("exact derivatives", 0.6)
@@ -142,8 +158,10 @@ def collect(
         effective_channels=channels.effective[rows],
         top_two_share=channels.top_two_share[rows],
         width_sensitivity=channels.width_sensitivity[rows],
-        gamma_self_consistent=unmeasured(len(rows)) if free is None else free[rows],
+        gamma_self_consistent=_self_consistent(subject, conditions, own, rows) if free is None else free[rows],
         noise_floor=floor.gamma(errors.sigma)[0, 0, rows],
+        diagonal_floor=diagonal,
+        scatter_floor=_unexplained_scatter(subject, floor, rows),
         truncation=np.full(len(rows), errors.truncation),
         gamma_exact=exact[rows],
         gamma_projected=projected[rows],
@@ -156,8 +174,31 @@ def collect(
         sigma_force=subject.sigma_force,
         sigma_elements=errors.sigma,
         displacement=subject.displacement,
+        scatter=subject.scatter / subject.expected_scatter,
+        atoms=len(subject.atoms),
     )
     return Findings(evidence, floor, errors.rms, errors.diagonal_ratio)
+
+
+def _unexplained_scatter(subject: Subject, floor: NoiseFloor, rows: np.ndarray) -> np.ndarray:
+    """Excess linewidths (mode,) by errors as large as the scatter; zero where noise and truncation explain it."""
+    if math.isnan(subject.scatter):
+        return unmeasured(len(rows))
+    explained = subject.scatter <= EXPECTED_SCATTER * subject.expected_scatter
+    return np.zeros(len(rows)) if explained else np.asarray(floor.gamma(subject.scatter)[0, 0, rows])
+
+
+def _self_consistent(subject: Subject, conditions: Conditions, own: Linewidths, rows: np.ndarray) -> np.ndarray:
+    """Widths of lines that broaden each other (mode,), where some mode needs them and the cell is small enough."""
+    limits, channels = Thresholds(), own.channels
+    assert channels is not None
+    few = (channels.effective[rows] < limits.effective_channels) | (channels.top_two_share[rows] > limits.top_two_share)
+    damped = gamma_of(own, conditions)[rows] > limits.softness * subject.modes.frequencies[rows]
+    if subject.third.size > LINES_AT_MOST or not np.any(few | damped):
+        return unmeasured(len(rows))
+    ask = (subject.third, subject.modes, (conditions.temperature,), (conditions.statistics,))
+    found = self_consistent_linewidths(*ask, tolerance=LINES_WITHIN)
+    return np.asarray(found.linewidths.gamma[0, 0, rows])
 
 
 def gamma_of(found: Linewidths, conditions: Conditions) -> np.ndarray:
@@ -173,6 +214,8 @@ class _Errors:
     truncation: float
     """Relative, of a linewidth."""
     diagonal_ratio: float
+    unbalanced: float
+    """eV/Angstrom^3, of elements with one atom only."""
 
 
 def _errors(subject: Subject) -> _Errors:
@@ -185,11 +228,11 @@ def _errors(subject: Subject) -> _Errors:
     third = subject.third
     if subject.source == AUTODIFF:
         rms = _rms_of_operator(third)
-        return _Errors(float(np.finfo(float).eps) * rms, rms, 0.0, 1.0)
+        return _Errors(float(np.finfo(float).eps) * rms, rms, 0.0, 1.0, 0.0)
     measured = element_errors(third)
-    predicted = subject.sigma_force / (2.0 * subject.displacement**2) / math.sqrt(3.0)  # three measurements averaged
+    predicted = subject.sigma_force / (2.0 * subject.displacement**2) * math.sqrt(1.0 - REMOVED)
     sigma = predicted if measured.sigma < HIDDEN * predicted else measured.sigma
-    return _Errors(sigma, measured.rms, _truncation(subject), measured.diagonal_ratio)
+    return _Errors(sigma, measured.rms, _truncation(subject), measured.diagonal_ratio, measured.unbalanced)
 
 
 def _truncation(subject: Subject) -> float:

@@ -61,6 +61,23 @@ class Evidence:
     kink_share: np.ndarray = quantity(
         ("mode",), "1", "share of the squared bond stretch of the mode in pairs within reach of a kink"
     )
+    diagonal_floor: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.empty(0),
+        metadata={
+            "dims": ("mode",),
+            "unit": "rad/ps",
+            "description": "excess linewidth expected from errors of the elements with one atom only, HWHM",
+        },
+    )
+    scatter_floor: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.empty(0),
+        metadata={
+            "dims": ("mode",),
+            "unit": "rad/ps",
+            "description": "excess linewidth expected from scatter of measurements that nothing explains, HWHM",
+        },
+    )
+    """These two where they are not given: not measured."""
     residuals: tuple[tuple[str, float], ...] = ()
     """Relative violations of the sum rules of the force constants in use, by name."""
     sigma_force: float = math.nan
@@ -69,6 +86,15 @@ class Evidence:
     """Standard deviation of independent errors of the elements of Phi3 in use, eV/Angstrom^3."""
     displacement: float = math.nan
     """Step of the finite differences in use, Angstrom."""
+    scatter: float = math.nan
+    """Of repeated measurements of an element by finite differences, over what noise and truncation explain."""
+    atoms: int = 0
+    """In the cell; 0 where not known."""
+
+    def __post_init__(self) -> None:
+        for name in ("diagonal_floor", "scatter_floor"):
+            if not getattr(self, name).size:
+                object.__setattr__(self, name, unmeasured(len(self.modes)))
 
 
 def unmeasured(count: int) -> np.ndarray:

@@ -31,6 +31,9 @@ from ldmd.lattice.linewidths import Linewidths, linewidths
 from ldmd.lattice.modes import Modes
 
 LEGS = 3
+ROUGHER = 3.0
+"""How many times larger the errors of elements with a repeated atom may be by the same noise: twice in single
+precision, where the forces on displaced atoms and their neighbours round anew."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,8 @@ class LegErrors:
     """The same from the sums with j = k."""
     diagonal: float
     """eV/Angstrom^3: rms error of the diagonal elements, from what the sums with j = k show beyond ``off_site``."""
+    unbalanced: float
+    """The same, of what they show beyond ``ROUGHER`` times ``off_site``: errors of displaced atoms are larger."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +69,11 @@ class ElementErrors:
     def diagonal(self) -> float:
         """Largest rms error of the diagonal of any leg, eV/Angstrom^3."""
         return max(leg.diagonal for leg in self.legs)
+
+    @property
+    def unbalanced(self) -> float:
+        """The same without what rougher differences of elements with a repeated atom may be, eV/Angstrom^3."""
+        return max(leg.unbalanced for leg in self.legs)
 
     @property
     def diagonal_ratio(self) -> float:
@@ -140,9 +150,14 @@ def _leg_errors(indices: np.ndarray, values: np.ndarray, size: int, leg: int) ->
     others = np.delete(indices, leg, axis=0)[:, first] // 3
     same = others[0] == others[1]
     off_site, on_site = _noise(sums[~same], counts[~same]), _noise(sums[same], counts[same])
-    excess = float(np.sum(sums[same] ** 2)) - off_site**2 * float(np.sum(counts[same]))
-    diagonal = math.sqrt(excess / np.count_nonzero(same)) if excess > 0.0 else 0.0
-    return LegErrors(off_site, on_site, diagonal)
+    diagonal, unbalanced = (_excess(sums[same], counts[same], off_site * times) for times in (1.0, ROUGHER))
+    return LegErrors(off_site, on_site, diagonal, unbalanced)
+
+
+def _excess(sums: np.ndarray, counts: np.ndarray, sigma: float) -> float:
+    """Rms of one error in each sum, beyond independent errors ``sigma`` of all its terms."""
+    excess = float(np.sum(sums**2)) - sigma**2 * float(np.sum(counts))
+    return math.sqrt(excess / len(sums)) if excess > 0.0 else 0.0
 
 
 def _noise(sums: np.ndarray, counts: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -170,13 +171,57 @@ def test_correlated_errors_are_less_than_their_floor() -> None:
 
 
 def test_thresholds_decide_and_are_explained() -> None:
-    row = {**FILE, "noise_floor": 0.12, "gamma_projected": 0.3}
+    row = {**FILE, "noise_floor": 0.1, "gamma_projected": 0.3}
     assert verdict(row).cause is not Cause.NOISE
     strict = Thresholds(signal_to_noise=5.0)
     assert verdicts(evidence(row), strict)[0].cause is Cause.NOISE
     names = [name for name, *_ in strict.explained()]
     assert dict((name, value) for name, value, *_ in strict.explained())["signal_to_noise"] == 5.0
     assert len(names) == len(set(names)) and all(text for *_, text in strict.explained())
+
+
+def test_errors_that_are_far_below_a_linewidth_of_few_channels_can_change_it() -> None:
+    """By their product with true matrix elements: 2 sqrt(0.5 * 0.02 / 1.5) = 0.16 rad/ps and more."""
+    row = {**FILE, "noise_floor": 0.02, "gamma_projected": 0.48}
+    assert verdict(row).cause is Cause.PHYSICAL
+    assert verdict({**row, "effective_channels": 1.4}).cause is Cause.NOISE
+    assert verdict({**row, "effective_channels": math.nan}).cause is not Cause.NOISE
+
+
+def test_a_diagonal_out_of_balance_is_a_broken_sum_rule() -> None:
+    row = {**FILE, "gamma_projected": 0.45}
+    assert verdict(row).cause is Cause.PHYSICAL
+    found = verdicts(dataclasses.replace(evidence(row), diagonal_floor=np.array([0.2])))[0]
+    assert found.cause is Cause.SUM_RULE and "rad/ps" in found.evidence
+
+
+def test_measurements_that_disagree_convict_a_black_box_of_a_kink() -> None:
+    row = evidence(FILE)
+    scattered = dataclasses.replace(row, scatter=50.0, scatter_floor=np.array([0.3]))
+    found = verdicts(scattered)[0]
+    assert found.cause is Cause.KINK and "50 times" in found.evidence
+    assert verdicts(dataclasses.replace(scattered, scatter_floor=np.array([0.01])))[0].cause is Cause.PHYSICAL
+    exact = dataclasses.replace(evidence({}), scatter=50.0, scatter_floor=np.array([0.3]))
+    assert verdicts(exact)[0].cause is Cause.PHYSICAL, "the exact derivative acquits"
+
+
+def test_a_soft_spot_moves_few_atoms_whatever_the_size_of_the_cell() -> None:
+    row = dict.fromkeys(("gamma", "gamma_exact", "gamma_projected", "gamma_reference"), 2.5)
+    soft = {**row, "gamma_self_consistent": 2.5, "participation_ratio": 0.3}
+    assert verdicts(dataclasses.replace(evidence(soft), atoms=64))[0].cause is Cause.LOCALISED
+    assert verdicts(dataclasses.replace(evidence(soft), atoms=648))[0].cause is not Cause.LOCALISED
+    assert verdicts(evidence(soft))[0].cause is not Cause.LOCALISED
+
+
+def test_differences_that_agree_with_the_derivative_are_sound_beside_a_kink() -> None:
+    """Longer steps along the mode would see it; those that made these force constants did not."""
+    row = {"slope": -1.0, "kink_share": 0.2}
+    assert verdict(row, steps=2.0).cause is Cause.PHYSICAL
+
+
+def test_noise_of_no_account_is_not_quoted() -> None:
+    assert "none of it noise" in verdict({"noise_floor": 1e-28}).evidence
+    assert "0.02 of it noise" in verdict({}).evidence
 
 
 @pytest.mark.parametrize("cause", [cause for cause in Cause if cause is not Cause.UNDECIDED])

@@ -1,0 +1,134 @@
+"""A reading: the evidence on one mode, as the verdict on it needs it.
+
+Errors of force constants change a linewidth on average by their floor f (``ldmd.diagnosis.noise_floor``), and scatter
+about that by their products with the true matrix elements, 2 sqrt(gamma f / N) for N effective channels, which may have
+any sign. So errors with a floor of a hundredth of a linewidth that rests on few channels change it by a tenth. What is
+expected is the root of the sum of both squares.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from ldmd.diagnosis.evidence import Evidence
+from ldmd.diagnosis.thresholds import REMOVED, Thresholds
+
+UNCHANGED = 1e-3
+"""Relative: linewidths that restoring the symmetries changes by less obeyed them before."""
+
+OTHERS = ("frequency", "scatter_ratio")
+"""Numbers about a mode that are no columns of the evidence."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The evidence on one mode: the fields of ``Evidence`` as numbers, NaN where not measured."""
+
+    mode: int
+    source: str
+    frequency: float
+    gamma: float
+    participation_ratio: float
+    effective_channels: float
+    top_two_share: float
+    width_sensitivity: float
+    gamma_self_consistent: float
+    noise_floor: float
+    diagonal_floor: float
+    scatter_floor: float
+    truncation: float
+    gamma_exact: float
+    gamma_projected: float
+    gamma_reference: float
+    slope: float
+    kink_share: float
+    gamma_of_step: tuple[float, ...]
+    kink_here: bool
+    """Finite steps along this mode show a kink,"""
+    kink_anywhere: bool
+    """or those along another mode: the force constants then were made across it as well."""
+    atoms: int
+    scatter_ratio: float
+
+    @classmethod
+    def of(cls, evidence: Evidence, row: int, scale: float, kinked: np.ndarray) -> Reading:
+        """The meters of one row; the noise floor scaled."""
+        names = [field.name for field in dataclasses.fields(cls) if field.type == "float" and field.name not in OTHERS]
+        values = {name: float(getattr(evidence, name)[row]) for name in names}
+        values["noise_floor"] *= scale
+        return cls(
+            mode=int(evidence.modes[row]),
+            source=evidence.source,
+            frequency=float(evidence.frequencies[row]),
+            gamma_of_step=tuple(float(value) for value in evidence.gamma_of_step[row]),
+            kink_here=bool(kinked[row]),
+            kink_anywhere=bool(kinked.any()),
+            atoms=evidence.atoms,
+            scatter_ratio=evidence.scatter,
+            **values,
+        )
+
+    @property
+    def exact(self) -> float:
+        """The linewidth of the exact derivative, rad/ps: force constants of that source are it."""
+        return self.gamma if self.source == "autodiff" and math.isnan(self.gamma_exact) else self.gamma_exact
+
+    @property
+    def noise(self) -> float:
+        """By what independent errors are expected to change the linewidth, rad/ps."""
+        return self._expected(self.noise_floor)
+
+    @property
+    def diagonal(self) -> float:
+        """By what errors of the diagonal are expected to change it, rad/ps."""
+        return self._expected(self.diagonal_floor)
+
+    def _expected(self, floor: float) -> float:
+        """The floor, and the scatter about it by products with true matrix elements, which may have any sign."""
+        channels = self.effective_channels
+        products = 0.0 if math.isnan(channels) else 2.0 * math.sqrt(self.gamma * floor / max(channels, 1.0))
+        return math.hypot(floor, products)
+
+    def absent(self, *names: str) -> tuple[str, ...]:
+        """Those of some meters that were not read."""
+        return tuple(name for name in names if math.isnan(getattr(self, name)))
+
+
+def readings(evidence: Evidence, limits: Thresholds) -> list[Reading]:
+    """Of every mode, in their order."""
+    scale, kinked = noise_scale(evidence), falls_as_kinks_do(evidence, limits)
+    return [Reading.of(evidence, row, scale, kinked) for row in range(len(evidence.modes))]
+
+
+def noise_scale(evidence: Evidence) -> float:
+    """How much of its floor noise can be, at most 1: what restoring the symmetries took away, over what it should.
+
+    Rounding and truncation break the sum rules too, but add less to the linewidths than independent errors that break
+    them as much would; and restoring the symmetries takes most of what independent errors add. The median over the
+    modes counts, for one of them may change by little by chance. 1 where nothing was restored, or nothing was left to
+    restore: noise that was projected is still noise.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = np.abs(evidence.gamma - evidence.gamma_projected)
+        removed = change / (REMOVED * evidence.noise_floor)
+    known = removed[np.isfinite(removed)]
+    if not known.size or not np.any(change > UNCHANGED * evidence.gamma):
+        return 1.0
+    return min(1.0, float(np.median(known)))
+
+
+def falls_as_kinks_do(evidence: Evidence, limits: Thresholds) -> np.ndarray:
+    """Mask (mode,): finite steps along the mode show a kink, of which pairs that it stretches are in reach."""
+    slope = (evidence.slope >= limits.kink_slope_lowest) & (evidence.slope <= limits.kink_slope_highest)
+    return np.asarray(slope & (evidence.kink_share >= limits.kink_share))
+
+
+def difference(first: float, second: float) -> float:
+    """By what share the larger of two linewidths exceeds the smaller; NaN where one is not known."""
+    low, high = min(first, second), max(first, second)
+    if math.isnan(first) or math.isnan(second):
+        return math.nan
+    return float(np.divide(high, low)) - 1.0 if low > 0.0 else (0.0 if high == low else math.inf)
