@@ -59,7 +59,7 @@ def estimate_cost(problem: Problem) -> Cost:
 
 
 def _lattice_seconds(problem: Problem) -> float:
-    if problem.differentiable is None or (problem.unit is not None and problem.by_differences):
+    if problem.by_differences and (problem.unit is not None or problem.differentiable is None):
         return _differences_seconds(problem)
     return _gamma_seconds(problem) if problem.unit is None else _crystal_seconds(problem)
 
@@ -119,7 +119,7 @@ def _crystal_seconds(problem: Problem) -> float:
     start, speed = _mesh_speed(problem, plans[FINEST])
     seconds = sum(_runs(plan) * (start + triplets / speed) for plan, (triplets, _) in zip(plans, sizes, strict=True))
     solved = sum(_solutions(problem, plan) * rows**3 for plan, (_, rows) in zip(plans, sizes, strict=True))
-    return COMPILED * making + seconds + (solved * _eigenvector_seconds() / ROWS**3 if solved else 0.0)
+    return (making if problem.imported else COMPILED * making) + seconds + (solved * _eigenvector_seconds() / ROWS**3 if solved else 0.0)
 
 
 def _mesh_speed(problem: Problem, plan: MeshSettings) -> tuple[float, float]:

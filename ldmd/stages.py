@@ -65,6 +65,13 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
 """Stages whose code a stage's numbers depend on; their versions are part of its digest."""
 
 
+def stages_of(problem: Problem) -> tuple[str, ...]:
+    """Those of a comparison of one problem, in their order: without dynamics where there is no heat flux."""
+    if problem.differentiable is not None:
+        return STAGES if problem.unit is None else CRYSTAL_STAGES
+    return tuple(stage for stage in STAGES if stage in LATTICE_STAGES) if problem.unit is None else OF_PRIMITIVE
+
+
 def stage_parts(problem: Problem, stage: str) -> dict[str, Any]:
     """Everything the result of a stage depends on; its digest names the result."""
     system = problem.primitive_system if stage in OF_PRIMITIVE else problem.system
