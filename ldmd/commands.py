@@ -136,9 +136,7 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
 def _cost(problem: Problem) -> Iterator[str]:
     """Time and memory, from a measured second of each kind of work on this machine."""
     if problem.imported is not None:
-        yield "force constants"
-        yield from _check_lines(problem.crystal.checks)
-        return
+        yield from ("force constants", *_check_lines(problem.crystal.checks), "")
     from ldmd.estimate import estimate_cost
 
     cost = estimate_cost(problem)
