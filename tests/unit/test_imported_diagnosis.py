@@ -156,6 +156,7 @@ def test_supercells_that_do_not_match(cube: ForceConstants, tmp_path: Path) -> N
         ("phono3py/fc3.hdf5", "nowhere.hdf5", None, "no such file"),
         ("phono3py/fc3.hdf5", None, "large.yaml", "a supercell of 48 atoms"),
         ("alone/fc3.hdf5", None, None, "there is no fc2.hdf5 or force_constants.hdf5 beside"),
+        ("damaged/fc3.hdf5", "phono3py/fc2.hdf5", "phono3py/phono3py.yaml", "is damaged"),
         ("kALDo", "phono3py/fc2.hdf5", None, "a folder of kALDo has its own"),
     ],
 )
@@ -173,6 +174,8 @@ def test_refusals_are_one_line(
     (root / "empty").mkdir(exist_ok=True)
     (root / "alone").mkdir(exist_ok=True)
     (root / "alone" / "fc3.hdf5").write_bytes(folders["phono3py"].read_bytes())
+    (root / "damaged").mkdir(exist_ok=True)
+    (root / "damaged" / "fc3.hdf5").write_bytes(folders["phono3py"].read_bytes()[:4000])
     phono3py.write_structure(root / "large.yaml", crystal((4, 2, 2)).supercell)
     words = ["ldmd", "diagnose", "--fc3", str(root / third)]
     words += [] if second is None else ["--fc2", str(root / second)]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,8 +65,16 @@ def read_any(third: Path, second: Path | None = None, structure: Path | None = N
     Raises
     ------
     InputError
-        Where a file is missing, of no known format, or does not belong to the others.
+        Where a file is missing, damaged, of no known format, or does not belong to the others.
     """
+    try:
+        return _read_any(third, second, structure)
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError("--fc3", third, f"it, or a file that belongs to it, is damaged ({reason})") from error
+
+
+def _read_any(third: Path, second: Path | None, structure: Path | None) -> Imported:
     if third.is_dir():
         return _of_kaldo(third, second, structure)
     program = _program_of(third)
