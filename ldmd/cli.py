@@ -128,9 +128,7 @@ def widths(case: CaseFolder, quick: Quick = False, potential: Member = None) -> 
 
 @app.command()
 def diagnose(
-    case: Annotated[
-        Path | None, typer.Argument(metavar="[CASE]", help="Folder with a case.toml; not with --fc3.")
-    ] = None,
+    case: Annotated[Path | None, typer.Argument(metavar="[CASE]", help="Folder with a case.toml.")] = None,
     quick: Quick = False,
     potential: Member = None,
     reference: Annotated[
@@ -146,8 +144,8 @@ def diagnose(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="In place of a case, third-order force constants made elsewhere: fc3.hdf5 or FORCES_FC3 of phono3py, "
-            "FORCE_CONSTANTS_3RD of ShengBTE, or a folder of kALDo.",
+            help="Third-order force constants made elsewhere: fc3.hdf5 or FORCES_FC3 of phono3py, FORCE_CONSTANTS_3RD "
+            "of ShengBTE, or a folder of kALDo. With a case they are held against the exact ones of its potential.",
         ),
     ] = None,
     fc2: Annotated[
@@ -157,8 +155,8 @@ def diagnose(
         Path | None,
         typer.Option(metavar="FILE", help="phono3py.yaml, CONTROL, or atoms, if not beside them by its usual name."),
     ] = None,
-    temperature: Annotated[float, typer.Option(help="K, with --fc3; a case has its own.")] = 300.0,
-    width: Annotated[float, typer.Option(help="Of the Gaussian kernel, rad/ps, with --fc3.")] = 0.6,
+    temperature: Annotated[float, typer.Option(help="K, with --fc3 alone; a case has its own.")] = 300.0,
+    width: Annotated[float, typer.Option(help="Of the Gaussian kernel, rad/ps, with --fc3 alone.")] = 0.6,
     force_noise: Annotated[
         float | None, typer.Option(help="Of the forces that they were made of, eV/Angstrom, with --displacement.")
     ] = None,
@@ -169,10 +167,10 @@ def diagnose(
     """Why each low-frequency linewidth is what it is; exit code 1 where the force constants are to blame."""
     from ldmd.commands import diagnose_case, diagnose_imported
 
-    if fc3 is not None and case is None:
+    if fc3 is not None:
         known = (force_noise, displacement)
-        lines, numbers, sound = diagnose_imported(fc3, fc2, structure, temperature, width, known)
-    elif case is not None and fc3 is None:
+        lines, numbers, sound = diagnose_imported(fc3, fc2, structure, temperature, width, known, case, potential)
+    elif case is not None:
         lines, numbers, sound = diagnose_case(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential, reference)
     else:
         raise typer.BadParameter("give a case folder, or force constants by --fc3", param_hint="CASE")

@@ -14,9 +14,9 @@ from ldmd.errors import InputError
 from ldmd.problem import Problem, load_problem
 from ldmd.progress import duration, progress
 from ldmd.settings import IMPORTED, NO_DYNAMICS
-from ldmd.stages import OF_PRIMITIVE
+from ldmd.stages import stages_of
 from ldmd.store import write_atomically
-from ldmd.workflow import CRYSTAL_STAGES, STAGES, Runner
+from ldmd.workflow import Runner
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -312,15 +312,28 @@ def diagnose_imported(
     temperature: float,
     width: float,
     known: tuple[float | None, float | None],
+    case: Path | None = None,
+    potential: str | None = None,
 ) -> tuple[list[str], dict[str, Any], bool]:
-    """The same for force constants of another program; ``known`` are the noise of forces and the step behind them."""
+    """The same for force constants of another program; ``known`` are the noise of forces and the step behind them.
+
+    With a ``case`` they are held against the exact ones of its potential, at its temperature, with its kernel.
+    """
     from ldmd.diagnosis_study import as_json, table
-    from ldmd.imported_diagnosis import Files, Settings, diagnose_files
+    from ldmd.imported_diagnosis import Files, Settings, diagnose_files, settings_of
 
     noise, step = (math.nan if value is None else value for value in known)
     if math.isnan(noise) != math.isnan(step):
         raise InputError("--force-noise", noise, "give it and --displacement, or neither: one alone says nothing")
-    found = diagnose_files(Files(third, second, structure, noise, step), Settings(temperature, width))
+    files, settings, problem = Files(third, second, structure, noise, step), Settings(temperature, width), None
+    if case is not None:
+        problem = _problem(case, False, potential)
+        _require_potential(problem)
+        if problem.unit is not None or not problem.inspection.usable:
+            fix = "its box has no force constants of its own to hold these against; leave the case out"
+            raise InputError("case", case, fix)
+        settings = settings_of(problem)
+    found = diagnose_files(files, settings, problem)
     rows = list(table(found))
     return [f"{third}: {rows[0]}", *rows[1:]], {"usable": True, **as_json(found)}, found.numerics_sound
 
@@ -349,8 +362,7 @@ def explain_stages(folder: Path, quick: bool, potential: str | None = None) -> l
     """What the store holds for the present settings, stage by stage."""
     problem = _problem(folder, quick, potential)
     runner = Runner(problem, problem.store, {})
-    stages = STAGES if problem.unit is None else CRYSTAL_STAGES if problem.imported is None else OF_PRIMITIVE
-    return [runner.explain(stage) for stage in stages]
+    return [runner.explain(stage) for stage in stages_of(problem)]
 
 
 def citations_of(folder: Path) -> str:

@@ -1,8 +1,8 @@
 """The diagnosis of force constants that another program made: what can be told without the potential.
 
 Sum rules, the noise that broken sum rules show, its floor, participation ratios, channels and kernel widths need the
-force constants only. Exact derivatives, steps along modes and kinks need the potential; those are not measured, and the
-verdicts say where that leaves them undecided.
+force constants only. Exact derivatives, steps along modes and kinks need the potential; unless a case brings it, those
+are not measured, and the verdicts say where that leaves them undecided.
 
 * Noise: force constants whose sum rules were restored show none any more, whatever they had. Their floor is unknown
   unless the noise of the forces and the step are told.
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from ldmd.diagnosis.collect import Conditions, Findings, Subject
     from ldmd.diagnosis.evidence import Evidence
     from ldmd.diagnosis.record import Record
+    from ldmd.force_constants.exchange.any_format import Imported
     from ldmd.lattice.modes import Modes
+    from ldmd.problem import Problem
 
 RESTORED = 1e-9
 """Errors that the sum rules show, over the rms element, below which the sum rules were restored (or are exact)."""
@@ -66,31 +68,60 @@ class Settings:
     """rad/ps, standard deviation of the Gaussian that stands for energy conservation."""
 
 
-def diagnose_files(files: Files, settings: Settings) -> Diagnosis:
-    """Read all meters that need no potential.
+def diagnose_files(files: Files, settings: Settings, problem: Problem | None = None) -> Diagnosis:
+    """Read all meters that there are: without a ``problem`` those that need no potential.
 
     Raises
     ------
     InputError
-        Where files are missing, of no known format, do not belong together, or the crystal is not stable.
+        Where files are missing, of no known format, do not belong together or to the structure of the problem, or the
+        crystal is not stable.
     """
     from ldmd.diagnosis.collect import collect
 
-    subject = subject_of(files)
+    subject = subject_of(files) if problem is None else _subject_with_potential(files, problem)
     with progress("diagnosis", 1.0) as advance:
         found = collect(subject, _conditions(settings, subject.modes), progress=increments(advance))
     return diagnosis_of(_record(subject, found))
 
 
+def settings_of(problem: Problem) -> Settings:
+    """The temperature of a case, and the width of its kernel."""
+    return Settings(problem.settings.dynamics.temperature, problem.settings.lattice.width)
+
+
 def subject_of(files: Files) -> Subject:
     """The force constants of some files with the modes of their cell at Gamma."""
-    from ldmd.diagnosis.collect import Subject
     from ldmd.force_constants.exchange.any_format import read_any
+
+    return _subject(files, read_any(files.third, files.second, files.structure))
+
+
+def _subject_with_potential(files: Files, problem: Problem) -> Subject:
+    """The same with the potential of a case, and its exact third order; atoms in the order of the case."""
+    from ldmd.force_constants.exchange.any_format import Imported, read_any, structure_beside
+    from ldmd.force_constants.exchange.constants import of_supercell
+    from ldmd.force_constants.exchange.supercell import glass
+
+    structure = files.structure
+    if structure is None and not files.third.is_dir() and not structure_beside(files.third):
+        structure = problem.case.structure
+    found = read_any(files.third, files.second, structure)
+    try:
+        ordered = of_supercell(glass(found.atoms), found.second, found.third).in_order_of(glass(problem.atoms))
+    except InputError as error:
+        fix = f"is not the structure of the case ({error})"
+        raise InputError("--fc3", f"a cell of {len(found.atoms)} atoms", fix) from error
+    mine = Imported(found.program, problem.atoms, ordered.second_order(), ordered.third_order())
+    return dataclasses.replace(_subject(files, mine), potential=problem.differentiable, exact=problem.exact_third)
+
+
+def _subject(files: Files, imported: Imported) -> Subject:
+    from ldmd.diagnosis.collect import Subject
     from ldmd.lattice.modes import normal_modes
 
     _require_positive("--force-noise", files.force_noise)
     _require_positive("--displacement", files.displacement)
-    imported = read_any(files.third, files.second, files.structure)
     modes = normal_modes(imported.second, imported.atoms.get_masses())
     _require_stable(modes, files.third)
     return Subject(

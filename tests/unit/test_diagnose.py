@@ -15,7 +15,12 @@ import pytest
 from ase.build import bulk
 from small_case import CASE_TOML, replace_in
 
-from ldmd.commands import diagnose_case
+from ldmd.commands import diagnose_case, diagnose_imported
+from ldmd.errors import InputError
+from ldmd.force_constants.exchange import phono3py
+from ldmd.force_constants.exchange.constants import of_supercell
+from ldmd.force_constants.exchange.supercell import glass
+from ldmd.force_constants.third import SparseThirdOrder
 from ldmd.report.diagnosis_figure import MARKS, linewidth_causes
 from ldmd.report.tables import diagnosis_table
 from ldmd.structures import write_structure
@@ -25,11 +30,11 @@ LATTICE = 5.4310
 """Angstrom."""
 
 
-def write_silicon(folder: Path) -> Path:
+def write_silicon(folder: Path, constant: float = LATTICE) -> Path:
     """54 atoms, masses within a factor of three."""
     folder.mkdir()
     shutil.copy(PARAMETERS, folder)
-    atoms = bulk("Si", "diamond", a=LATTICE).repeat(3)
+    atoms = bulk("Si", "diamond", a=constant).repeat(3)
     atoms.set_masses(np.random.default_rng(1).uniform(40.0, 120.0, len(atoms)))
     write_structure(atoms, folder / "structure.extxyz")
     text = CASE_TOML.replace('"tersoff"', '"stillinger-weber"').replace("SiO.tersoff", PARAMETERS.name)
@@ -108,3 +113,47 @@ def test_noisy_differences_are_blamed_where_exact_ones_are_not(
     excess = [n["linewidth"] / e["linewidth"] for n, e in zip(numbers["modes"], exact[1]["modes"], strict=True)]
     assert np.median(excess) > 3.0
     assert not numbers["case"]["extrapolation_allowed"]
+
+
+def written_by_another_program(case: Path, folder: Path, noise: float) -> Path:
+    """The exact force constants of the case as phono3py keeps them, atoms in another order, with errors of elements."""
+    from ldmd.commands import _problem
+
+    problem = _problem(case, True)
+    indices, values = problem.third.elements()
+    _, place = np.unique(np.sort(indices, axis=0), axis=1, return_inverse=True)
+    generator = np.random.default_rng(2)
+    errors = noise * np.std(values) * generator.normal(size=place.max() + 1)[place]
+    third = SparseThirdOrder(problem.third.size, indices, values + errors)
+    atoms = problem.atoms[generator.permutation(len(problem.atoms))]
+    constants = of_supercell(glass(problem.atoms), problem.second, third).in_order_of(glass(atoms))
+    folder.mkdir()
+    phono3py.write_second(constants, folder / "fc2.hdf5")
+    phono3py.write_third(constants, folder / "fc3.hdf5")
+    phono3py.write_structure(folder / "phono3py.yaml", constants.supercell)
+    return folder / "fc3.hdf5"
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_files_are_held_against_the_potential_of_a_case(
+    noise: float, case: Path, exact: tuple[list[str], dict, bool], tmp_path: Path
+) -> None:
+    third = written_by_another_program(case, tmp_path / "files", noise)
+    numbers = diagnose_imported(third, None, None, 0.0, 0.0, (None, None), case)[1]
+    assert numbers["source"] == "fc3.hdf5 of phono3py"
+    assert not {"gamma_exact", "kink_share"} & set(numbers["not_measured"])
+    own = np.array([mode["linewidth"] for mode in numbers["modes"]])
+    expected = np.array([mode["linewidth"] for mode in exact[1]["modes"]])
+    assert numbers["numerics_sound"] is (noise == 0.0)
+    if noise == 0.0:
+        np.testing.assert_allclose(own, expected, rtol=1e-6)
+    else:
+        assert np.median(own / expected) > 1.5
+        assert numbers["causes"].get("round-off or noise", 0) >= 6
+
+
+def test_files_of_another_structure_are_refused(case: Path, tmp_path: Path) -> None:
+    third = written_by_another_program(case, tmp_path / "files", 0.0)
+    other = write_silicon(tmp_path / "other", 5.5)
+    with pytest.raises(InputError, match="is not the structure of the case"):
+        diagnose_imported(third, None, None, 0.0, 0.0, (None, None), other)

@@ -189,12 +189,11 @@ def test_refusals_are_one_line(
 
 
 def test_a_case_or_force_constants(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    for words in (["diagnose"], ["diagnose", "case", "--fc3", "fc3.hdf5"]):
-        monkeypatch.setattr(sys, "argv", ["ldmd", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert ended.value.code == cli.WRONG_INPUT
-        assert "give a case folder, or force constants by --fc3" in " ".join(capfd.readouterr().err.split())
+    monkeypatch.setattr(sys, "argv", ["ldmd", "diagnose"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == cli.WRONG_INPUT
+    assert "give a case folder, or force constants by --fc3" in " ".join(capfd.readouterr().err.split())
 
 
 def test_what_is_no_minimum_is_refused(amorphous: ForceConstants, tmp_path: Path) -> None:

@@ -89,6 +89,17 @@ def _read_any(third: Path, second: Path | None, structure: Path | None) -> Impor
     return together(program, two, shengbte.read_third(third, two.supercell))
 
 
+def structure_beside(third: Path) -> bool:
+    """Whether the structure stands beside a file of the third order, under one of its usual names.
+
+    Raises
+    ------
+    InputError
+        Where the third order is of no known format.
+    """
+    return any((third.parent / name).is_file() for name in STRUCTURE[_program_of(third)])
+
+
 def together(program: str, second: ForceConstants, third: ForceConstants) -> Imported:
     """Both orders in the supercell of the third one.
 
