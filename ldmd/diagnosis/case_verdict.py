@@ -68,8 +68,9 @@ class Trust:
     @property
     def sentence(self) -> str:
         """In words."""
-        counts = f"{self.physical} of the {self.diagnosed} diagnosed modes are physical, {self.blamed} are blamed on "
-        counts += f"something and {self.undecided} undecided"
+        counts = f"{self.physical} of the {self.diagnosed} diagnosed modes are physical"
+        counts += f", {self.blamed} blamed on something" if self.blamed else ""
+        counts += f", {self.undecided} undecided" if self.undecided else ""
         if math.isnan(self.begins):
             return (
                 f"no linewidth up to {self.highest / THZ:.2f} THz can be relied on: {counts}; the {self.share:.0%} of "
