@@ -21,6 +21,7 @@ from small_case import contents, little_silica, replace_in, start, write_case
 from small_silica import cristobalite, rattled
 
 from ldmd import cli, commands
+from ldmd.stages import STAGES
 from ldmd.structures import write_structure
 
 
@@ -310,7 +311,7 @@ def test_a_comparison_is_reported(finished: Path) -> None:
     assert sorted(contents(report)) == ["report.html", "summary.json"]
     page = (report / "report.html").read_text()
     assert "a little silica" in page and page.rstrip().endswith("</html>")
-    assert {path.split("/")[0] for path in contents(finished / ".ldmd")} == set(commands.STAGES)
+    assert {path.split("/")[0] for path in contents(finished / ".ldmd")} == set(STAGES)
     assert not [path for path in contents(finished) if "checkpoint" in path or "tmp" in path]
 
 
@@ -323,7 +324,7 @@ def test_a_second_run_computes_nothing(ldmd: Callable[..., Run], finished: Path)
     assert numbers(report) == first
     assert printed == json.loads((report / "summary.json").read_text())
     assert run.code == printed["exit_code"]
-    assert ldmd("why", "glass").out.count(" stored\n") == len(commands.STAGES)
+    assert ldmd("why", "glass").out.count(" stored\n") == len(STAGES)
 
 
 @pytest.mark.parametrize(("tolerance", "code"), [(1e-6, 1), (None, None)])
