@@ -13,6 +13,7 @@ from ldmd.errors import InputError
 from ldmd.problem import Problem
 from ldmd.progress import progress
 from ldmd.settings import Crystal, Settings, meshes
+from ldmd.units import THZ
 from ldmd.workflow import Results, Runner, imaginary_check
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ldmd.anharmonicity import AnharmonicityByTemperature
     from ldmd.comparison import Comparison
     from ldmd.crystal.convergence import MeshConvergence
+    from ldmd.crystal.force_constants import CrystalForceConstants
+    from ldmd.crystal.harmonic import Polarity
     from ldmd.crystal.mesh import Grid, MeshConductivity, MeshSettings
     from ldmd.crystal.phono3py_engine import Electrostatics
     from ldmd.crystal.portrait import Portrait
@@ -256,12 +259,23 @@ def _portrait(runner: Runner) -> Portrait:
     def compute() -> Portrait:
         found = _electrostatics(problem)
         polarity = None if found is None else Polarity(found.born, found.dielectric)
+        # What is no minimum has no sound; bands show why.
+        potential = problem.differentiable if _is_minimum(problem.crystal, polarity) else None
         with progress("bands and elasticity", 1.0) as advance:
-            return portrait(
-                problem.crystal, problem.settings.lattice_temperatures, problem.differentiable, polarity, advance
-            )
+            return portrait(problem.crystal, problem.settings.lattice_temperatures, potential, polarity, advance)
 
     return runner.stage("portrait", Portrait, compute)
+
+
+def _is_minimum(constants: CrystalForceConstants, polarity: Polarity | None) -> bool:
+    """Whether no mode of a coarse mesh is imaginary."""
+    from ldmd.crystal.harmonic import phonopy_of
+    from ldmd.crystal.mesh import AT_REST
+    from ldmd.crystal.portrait import GRUENEISEN_POINTS, even_mesh
+
+    crystal = phonopy_of(constants.second, polarity)
+    crystal.run_mesh(even_mesh(constants, GRUENEISEN_POINTS // (3 * len(constants.primitive))), is_gamma_center=True)
+    return bool(THZ * crystal.mesh.frequencies.min() >= -AT_REST)
 
 
 def _crystal(settings: Settings) -> Crystal:
