@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,6 +42,10 @@ FLAGGED_ROWS = 15
 
 PAIR_ROWS = 40
 """Offending pairs listed; the figure's numbers hold them all."""
+
+
+RAISED = str.maketrans("-.0123456789", "⁻·⁰¹²³⁴⁵⁶⁷⁸⁹")
+"""Exponents in text."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,15 +224,17 @@ def diagnosis_table(diagnosis: Diagnosis) -> Table:
         ("What to do", False),
     )
     case = " ".join(sentence(_typeset(text)) for text in diagnosis.case.sentences())
-    return table("causes", f"Why each of the lowest modes is as wide as it is. For the case: {case}", heads, rows)
+    return table("causes", f"{case} Below, why each of the lowest modes is as wide as it is.", heads, rows)
 
 
 def _typeset(text: str) -> str:
     """Units and powers of a sentence made for a terminal, as print shows them."""
-    text = text.replace("eV/A^3", "eV/Å³").replace("Phi3", "Φ³").replace("W/(m K)", "W/(m\u00a0K)")
+    text = text.replace("eV/A^3", "eV/Å³").replace("Phi3", "Φ⁽³⁾").replace("W/(m K)", "W/(m\u00a0K)")
     text = re.sub(r"(?<=[\d/]) ?A\b", lambda found: found[0].replace("A", "Å"), text)
     text = re.sub(r"\b(\d\.\d+)e([-+]\d+)\b", lambda found: f"{found[1]} × {power_of_ten(int(found[2]))}", text)
-    return re.sub(r"\bw\^(-?[\d.]+)", lambda found: f"ω^{found[1].replace('-', '−')}", text)
+    text = re.sub(r"\bw\^(-?\d+(?:\.\d+)?)", lambda found: f"ω{found[1].translate(RAISED)}", text)
+    text = re.sub(r"\bwidth\^(-?\d+(?:\.\d+)?)", lambda found: f"width{found[1].translate(RAISED)}", text)
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
 def conductivity_table(conductivity: Conductivity) -> Table:
@@ -273,6 +280,7 @@ def state_table(inspection: Inspection) -> Table:
             ("pressure", inspection.pressure, number(inspection.pressure, 2), "GPa"),
             ("largest force", inspection.largest_force, number(inspection.largest_force, 2), "eV/Å"),
         )
+        if not math.isnan(value)
     ]
     heads = (("Quantity", False), ("Value", True), ("Unit", False))
     return table("state", "The structure as it enters both methods.", heads, rows, sortable=False, small=True)
