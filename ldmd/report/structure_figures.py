@@ -95,10 +95,11 @@ def _panel(
 
 def _caption(inspection: Inspection) -> str:
     pairs = len(inspection.switching_distances)
-    text = (
-        f"Distances of all pairs of the {whole(len(inspection.symbols))} atoms at the minimum, on a logarithmic axis. "
-        "Hatched: where the potential switches a pair off, up to its cutoff (dashed). "
-    )
+    atoms = whole(len(inspection.symbols))
+    what = f"Distances of all pairs of the {atoms} atoms at the minimum, on a logarithmic axis."
+    if not inspection.switching.any():
+        return what  # no cutoff is known, of a black box or without a potential
+    text = f"{what} Hatched: where the potential switches a pair off, up to its cutoff (dashed). "
     if not pairs:
         return text + "No pair lies there, so the force constants are smooth."
     nearest = float(np.min(np.abs(inspection.outer_cutoffs - inspection.switching_distances)))
