@@ -54,8 +54,9 @@ def estimate_cost(problem: Problem) -> Cost:
     are finite differences of a crystal or a black box, the evaluations of forces are counted. A black box has no
     dynamics, whose time is 0.
     """
+    lattice = _lattice_seconds(problem)
     dynamics = 0.0 if problem.differentiable is None else _dynamics_seconds(problem)
-    return Cost(_lattice_seconds(problem), dynamics, _memory(problem))
+    return Cost(lattice, dynamics, _memory(problem))
 
 
 def _lattice_seconds(problem: Problem) -> float:

@@ -16,6 +16,7 @@ from small_case import replace_in
 
 from ldmd.case import load_case
 from ldmd.commands import check_case, compare_case, explain_stages, relax_case, verdict_lines
+from ldmd.crystal import portrait
 from ldmd.crystal.elasticity import elastic_constants
 from ldmd.crystal_study import CrystalStudy, crystal_study, keeps_symmetry, mesh_plans, solver
 from ldmd.errors import InputError
@@ -194,6 +195,14 @@ def test_the_wave_vectors_of_a_box_less_symmetric_than_the_crystal(copy: Path) -
     assert not keeps_symmetry(primitive, np.diag([1, 1, 2]) @ cubic)
 
 
+@pytest.fixture
+def coarse_portrait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Densities of states that nothing is computed from need few points."""
+    for name in ("DENSITY_POINTS", "DISPLACEMENT_POINTS", "GRUENEISEN_POINTS"):
+        monkeypatch.setattr(portrait, name, 500)
+
+
+@pytest.mark.usefixtures("coarse_portrait")
 def test_a_black_box_gives_lattice_dynamics_and_says_so(tmp_path: Path) -> None:
     folder = write_crystal(tmp_path / "copper", bulk("Cu", a=3.59, cubic=True), mesh="[5, 5, 5]\ndirect = false")
     old = 'kind = "stillinger-weber"\nparameters = "Si.sw"'
@@ -258,11 +267,15 @@ def test_a_missing_file_of_born_charges_is_refused(tmp_path: Path) -> None:
         explain_stages(folder, quick=False)
 
 
+@pytest.mark.usefixtures("coarse_portrait")
 def test_modes_that_are_imaginary_are_a_failed_check_with_advice(tmp_path: Path) -> None:
     close_packed = bulk("Si", "fcc", a=3.9, cubic=True)  # by symmetry no force, but no minimum
-    folder = write_crystal(tmp_path / "silicon", close_packed, mesh="[5, 5, 5]\ndirect = false")
-    failed = {check.name: check for check in study_of(folder).checks if not check.passed}
+    mesh = "[5, 5, 5]\ndirect = false\nforce_constants = [3, 3, 3]"
+    folder = write_crystal(tmp_path / "silicon", close_packed, mesh=mesh)
+    study = study_of(folder)
+    failed = {check.name: check for check in study.checks if not check.passed}
     check = failed["imaginary modes on the mesh"]
+    assert study.portrait.elastic is None and study.portrait.debye is None, "what is no minimum has no sound"
     assert check.value > 0 and "relax the crystal" in check.advice
 
 
