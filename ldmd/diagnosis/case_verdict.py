@@ -9,7 +9,7 @@ Hydrodynamic extrapolation continues the linewidths of sound waves, gamma ~ w^2,
 to be passed:
 
 * the exponent of the diagnosed modes is at least ``SOUND``, and the lower end of its 95 % interval at least ``RISING``;
-* every mode of the first shell is ``SIGNAL_TO_NOISE`` times its noise floor;
+* every linewidth of the first shell is ``SIGNAL_TO_NOISE`` times what noise is expected to change it by;
 * at most a fourth of the first shell is blamed on anything, or undecided (the exponent, a median, does not notice a
   fourth).
 
@@ -27,7 +27,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ldmd.diagnosis.conduction import Conduction
-from ldmd.diagnosis.demand import FIRST_SHELL, Demand, ElementFacts, demand
+from ldmd.diagnosis.demand import FIRST_SHELL, Demand, ElementFacts, demand, signal_to_noise
 from ldmd.diagnosis.evidence import Evidence
 from ldmd.diagnosis.exponent import FEWEST, SOUND, Exponent, exponent
 from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE
@@ -252,10 +252,9 @@ def _in_words(found: Exponent) -> str:
 
 
 def _noise_gate(evidence: Evidence) -> Check:
-    """The smallest ratio of linewidth and floor in the first shell; infinite without noise, NaN where not known."""
+    """The smallest signal to noise in the first shell; infinite without noise, NaN where not known."""
     shell = slice(0, FIRST_SHELL)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = evidence.gamma[shell] / (noise_scale(evidence) * evidence.noise_floor[shell])
+    ratios = signal_to_noise(evidence, noise_scale(evidence))[shell]
     worst = float(np.min(ratios)) if len(ratios) else math.nan
     if math.isnan(worst):
         reason = "the noise of the first shell is not known"
@@ -263,7 +262,7 @@ def _noise_gate(evidence: Evidence) -> Check:
         low = int(np.argmin(ratios))
         reason = (
             f"the linewidth of mode {int(evidence.modes[low])} at {evidence.frequencies[low] / THZ:.2f} THz is only "
-            f"{worst:.2g} times its noise floor, {SIGNAL_TO_NOISE:g} are needed"
+            f"{worst:.2g} times what noise changes it by, {SIGNAL_TO_NOISE:g} are needed"
         )
     return Check("signal to noise in the first shell", worst, ">=", SIGNAL_TO_NOISE, "1", reason)
 

@@ -1,9 +1,13 @@
 """How accurate forces must be for the lowest linewidths to be known: the demand of the first shell.
 
 The first shell are the standing waves of the longest wavelength in the cell: three directions, sine and cosine, two
-transverse polarisations, 12 modes. A linewidth is known where it is ``SIGNAL_TO_NOISE`` times the floor of independent
-errors of the elements of Phi3 (``ldmd.diagnosis.noise_floor``), which goes as the square of their standard deviation s:
-the allowed s is the least of those of the shell. It asks for
+transverse polarisations, 12 modes. Independent errors of the elements of Phi3 are expected to change a linewidth gamma
+with N effective channels by its floor f, and by the scatter about that (``ldmd.diagnosis.noise_floor``),
+
+    change = sqrt(f^2 + 4 gamma f / N),    a third of gamma where  f = gamma [sqrt(4/N^2 + 1/9) - 2/N],
+
+and a linewidth is known where that is at most 1/``SIGNAL_TO_NOISE`` of it. The floor goes as the square of the standard
+deviation s of the errors: the allowed s is the least of those of the shell. It asks for
 
 * finite differences with a step h: forces with a noise below sigma_F = 2 h^2 s (``required_accuracy``), as if each
   element were measured once;
@@ -26,7 +30,7 @@ import math
 import numpy as np
 
 from ldmd.diagnosis.evidence import Evidence
-from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE, Accuracy, required_accuracy, stored_triples
+from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE, Accuracy, required_accuracy, scatter, stored_triples
 from ldmd.force_constants.third import SparseThirdOrder, ThirdOrder
 from ldmd.lattice.modes import Modes
 from ldmd.units import BOLTZMANN, FORCE_TO_ACCELERATION, THZ
@@ -112,9 +116,10 @@ def demand(evidence: Evidence, facts: ElementFacts) -> Demand | None:
     if not usable.any() or not evidence.sigma_elements > 0.0:
         return None
     signal = _best_known(evidence)[shell]
-    allowed = evidence.sigma_elements * np.sqrt(signal[usable] / (SIGNAL_TO_NOISE * floor[usable]))
+    share = _allowed_share(evidence.effective_channels[shell])
+    allowed = evidence.sigma_elements * np.sqrt(signal[usable] * share[usable] / floor[usable])
     place = int(np.argmin(allowed))
-    known = np.isfinite(evidence.gamma_exact[shell]) | (gamma >= SIGNAL_TO_NOISE * floor)
+    known = np.isfinite(evidence.gamma_exact[shell]) | (signal_to_noise(evidence)[shell] >= SIGNAL_TO_NOISE)
     sigma, step = float(allowed[place]), evidence.displacement
     bending = None if math.isnan(facts.bending) else facts.bending
     return Demand(
@@ -127,6 +132,13 @@ def demand(evidence: Evidence, facts: ElementFacts) -> Demand | None:
         training=sigma * facts.thermal**2 * math.sqrt(0.5 * facts.per_coordinate),
         at_most=not bool(known[usable][place]),
     )
+
+
+def signal_to_noise(evidence: Evidence, scale: float = 1.0) -> np.ndarray:
+    """Linewidths over what errors with ``scale`` times the floor are expected to change them by: (mode,), inf if 0."""
+    floor, channels = scale * evidence.noise_floor, _channels(evidence.effective_channels)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(evidence.gamma / np.hypot(floor, scatter(evidence.gamma, floor, channels)))
 
 
 def element_facts(
@@ -146,6 +158,17 @@ def thermal_displacement(modes: Modes, temperature: float) -> float:
     frequencies, motions = modes.frequencies[modes.vibrating], modes.displacements[:, modes.vibrating]
     squares = FORCE_TO_ACCELERATION * BOLTZMANN * temperature / frequencies**2 * np.mean(motions**2, axis=0)
     return float(np.sqrt(np.sum(squares)))
+
+
+def _allowed_share(effective_channels: np.ndarray) -> np.ndarray:
+    """Floor over linewidth at which the expected change is the part 1/``SIGNAL_TO_NOISE`` of it."""
+    half = 2.0 / _channels(effective_channels)
+    return np.asarray(np.sqrt(half**2 + SIGNAL_TO_NOISE**-2) - half)
+
+
+def _channels(effective: np.ndarray) -> np.ndarray:
+    """At least one; where they are not known, so many that nothing scatters."""
+    return np.where(np.isnan(effective), np.inf, np.maximum(effective, 1.0))
 
 
 def _elements_of(third: ThirdOrder) -> float:

@@ -13,7 +13,7 @@ from ldmd.diagnosis.case_verdict import CaseVerdict, case_verdict
 from ldmd.diagnosis.conduction import Conduction, conduction
 from ldmd.diagnosis.demand import FIRST_SHELL, ElementFacts, demand, element_facts
 from ldmd.diagnosis.evidence import Evidence
-from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE, noise_floor, stored_triples
+from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE, noise_floor, scatter, stored_triples
 from ldmd.diagnosis.verdict import Cause, Verdict
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SparseThirdOrder
@@ -112,7 +112,7 @@ def test_sound_waves_may_be_extrapolated() -> None:
     [
         ((), {"power": -0.6}, "w^-0.6"),
         ((), {"power": 1.2}, "w^1.2"),
-        ((), {"noise": 0.5}, "mode 3 at 0.50 THz is only 2 times its noise floor, 3 are needed"),
+        ((), {"noise": 0.5}, "THz is only 1.9 times what noise changes it by, 3 are needed"),
         ((), {"noise_floor": np.full(COUNT, math.nan)}, "noise of the first shell is not known"),
         ((0, 1, 2, 3), {}, "4 of the 12 modes of the first shell"),
     ],
@@ -224,7 +224,7 @@ def test_what_the_conductivity_depends_on(glass: Glass) -> None:
 # Demand
 
 
-def test_the_demand_is_where_the_floor_is_a_third_of_the_linewidth(glass: Glass) -> None:
+def test_the_demand_is_where_noise_changes_a_linewidth_by_a_third(glass: Glass) -> None:
     rows = np.flatnonzero(glass.modes.vibrating)[:COUNT]
     floor = noise_floor(stored_triples(glass.third), glass.modes, *CONDITIONS, lowest=COUNT, threads=1)
     gamma, sigma = glass.gamma[rows], 1e-5
@@ -236,8 +236,9 @@ def test_the_demand_is_where_the_floor_is_a_third_of_the_linewidth(glass: Glass)
     found = demand(known, facts)
     assert found is not None and not found.at_most and found.modes == FIRST_SHELL
     shell = slice(0, FIRST_SHELL)
-    ratios = gamma[shell] / floor.gamma(found.accuracy.sigma_elements)[0, 0, rows][shell]
-    assert ratios.min() == pytest.approx(SIGNAL_TO_NOISE)
+    allowed = floor.gamma(found.accuracy.sigma_elements)[0, 0, rows]
+    changes = np.hypot(allowed, scatter(gamma, allowed, known.effective_channels))[shell]
+    assert (gamma[shell] / changes).min() == pytest.approx(SIGNAL_TO_NOISE)
     noise = found.accuracy.sigma_force / (2.0 * 0.01**2)
     assert math.hypot(noise, 50.0 * 0.01**2 / 6.0) == pytest.approx(found.accuracy.sigma_elements)
     assert "eV/A at a step of 0.01 A" in found.sentence and "precision" in found.sentence
