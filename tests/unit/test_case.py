@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,15 +15,18 @@ from hypothesis import strategies as st
 
 from ldmd.case import load_case, parse_settings, resolved, template, to_toml
 from ldmd.errors import InputError
+from ldmd.explain import section_kind
 from ldmd.settings import (
     Anharmonicity,
     Compare,
+    Crystal,
     Dynamics,
     GreenKubo,
     Lattice,
     Material,
     Potential,
     Settings,
+    meshes,
 )
 
 SMALLEST = """
@@ -206,6 +210,58 @@ MISTAKES = {
         "3",
         "must be a multiple of time_step_fs = 2, for example 4",
     ),
+    "divisions that miss one": (
+        "[crystal]\nmesh = [9, 9]",
+        "crystal.mesh[2]",
+        "missing",
+        "give a whole number, at least 1 and at most 100",
+    ),
+    "one division too many": ("[crystal]\nsupercell = [3, 3, 3, 3]", "crystal.supercell", "[3, 3, 3, 3]", "give a "),
+    "a division for all": ("[crystal]\nmesh = 9", "crystal.mesh", "9", "a list of numbers in square brackets"),
+    "divisions that are fractions": (
+        "[crystal]\nmesh = [9.0, 9, 9]",
+        "crystal.mesh[0]",
+        "9.0",
+        "give a whole number, without quotes or unit",
+    ),
+    "no division": ("[crystal]\nsupercell = [3, 0, 3]", "crystal.supercell[1]", "0", "at least 1 and at most 100"),
+    "a supercell matrix": (
+        "[crystal]\nsupercell = [[-1, 1, 1], [1, -1, 1], [1, 1, -1]]",
+        "crystal.supercell[0]",
+        "[-1, 1, 1]",
+        "give a whole number",
+    ),
+    "a mesh with no coarser ones": (
+        "[crystal]\nmesh = [3, 3, 3]",
+        "crystal.mesh",
+        "[3, 3, 3]",
+        "too coarse for three different meshes",
+    ),
+    "isotopes in kaldo": (
+        '[crystal]\nengine = "kaldo"\nisotopes = true',
+        "crystal.isotopes",
+        "true",
+        "phono3py does that; kaldo does not",
+    ),
+    "charges in kaldo": (
+        '[crystal]\nengine = "kaldo"\nborn = "BORN"',
+        "crystal.born",
+        '"BORN"',
+        "phono3py does that; kaldo does not",
+    ),
+    "unknown engine": (
+        '[crystal]\nengine = "perturbo"',
+        "crystal.engine",
+        '"perturbo"',
+        'choose one of "phono3py", "kaldo"',
+    ),
+    "no smearing": ("[crystal]\nsmearing = 0", "crystal.smearing", "0", "in rad/ps, greater than 0 and at most 50"),
+    "temperatures of a crystal": (
+        "[crystal]\ntemperatures = [300]",
+        "crystal.temperatures",
+        "[300]",
+        "it belongs in [lattice]",
+    ),
 }
 
 
@@ -350,11 +406,23 @@ def settings_strategy() -> st.SearchStrategy[Settings]:
         width=st.floats(1e-9, 50),
         allen_feldman_broadening=st.floats(1e-9, 50),
     )
+    divisions = st.tuples(*(st.integers(1, 100),) * 3)
+    crystal = st.builds(
+        lambda engine, born, **others: Crystal(engine=engine, **(born if engine == "phono3py" else {}), **others),
+        engine=st.sampled_from(["phono3py", "kaldo"]),
+        born=st.fixed_dictionaries({"isotopes": st.booleans(), "born": st.none() | st.just("a/BORN")}),
+        supercell=divisions,
+        mesh=divisions.filter(lambda mesh: len(set(meshes(mesh))) == 3),
+        force_constants=st.none() | divisions,
+        smearing=st.none() | st.floats(1e-9, 50),
+        direct=st.booleans(),
+    )
     printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
     return st.builds(
         Settings,
         material=st.builds(Material, name=printable, structure=printable.map(lambda name: f"a/{name}")),
         potential=st.builds(Potential, kind=st.just("tersoff"), parameters=printable.map(lambda name: f"./{name}")),
+        crystal=st.none() | crystal,
         lattice=lattice,
         dynamics=dynamics,
         green_kubo=st.builds(GreenKubo, cutoff_thz=st.none() | st.floats(0.1, 12), aic_factor=st.floats(1, 10)),
@@ -372,12 +440,16 @@ def test_settings_survive_the_file(settings: Settings, comments: bool) -> None:
 def test_quick_settings_are_sound_and_shorter(settings: Settings) -> None:
     quick = settings.quick()
     assert parse_settings(to_toml(quick)) == quick
-    assert quick.dynamics.length_ps == min(settings.dynamics.length_ps, 60.0)
+    longest = 60.0 if settings.crystal is None else 100.0
+    assert quick.dynamics.length_ps == min(settings.dynamics.length_ps, longest)
     assert quick.dynamics.equilibration_ps <= 5.0
     assert quick.dynamics.frame_interval_ps <= settings.dynamics.frame_interval_ps
     assert set(quick.lattice_temperatures) <= set(settings.lattice_temperatures)
     assert len(quick.lattice_temperatures) <= 3
     assert quick.dynamics.temperature in quick.lattice_temperatures
+    if settings.crystal is not None and quick.crystal is not None:
+        assert max(quick.crystal.mesh) == min(9, max(settings.crystal.mesh))
+        assert quick.crystal.supercell == settings.crystal.supercell, "the box of the dynamics is what is compared"
     assert quick.quick() == quick
 
 
@@ -419,10 +491,44 @@ def test_the_template_is_the_defaults_with_all_their_reasons() -> None:
         for name, section in resolved(settings).items()
     }
     assert tomllib.loads(text) == given, "what has no default is shown as a comment"
-    for _, section in settings:
-        assert all(field.description for field in type(section).model_fields.values())
+    for field in Settings.model_fields.values():
+        section = section_kind(field)
+        assert section is not None and all(option.description for option in section.model_fields.values())
     uncommented = text.replace("# cutoff_thz", "cutoff_thz")
     assert parse_settings(uncommented).green_kubo.cutoff_thz is not None
+
+
+def test_the_template_shows_a_section_that_may_be_left_out_as_a_comment() -> None:
+    text = template("silicon")
+    assert "# [crystal]" in text and parse_settings(text).crystal is None
+    start = text.index("# [crystal]")
+    end = text.index("\n[", start)
+    keys = "|".join(Crystal.model_fields)
+    uncommented = re.sub(rf"^# (\[crystal\]|(?:{keys}) = )", r"\1", text[start:end], flags=re.MULTILINE)
+    crystal = parse_settings(text[:start] + uncommented + text[end:]).crystal
+    examples = {"force_constants": (4, 4, 4), "smearing": 0.6, "born": "BORN"}
+    assert crystal == Crystal(**examples), "defaults, and examples where there is none"
+
+
+def test_a_section_that_is_left_out_is_not_among_the_resolved_settings() -> None:
+    glass = resolved(parse_settings(SMALLEST))
+    assert list(glass) == ["material", "potential", "lattice", "dynamics", "green_kubo", "anharmonicity", "compare"]
+    crystal = resolved(parse_settings(SMALLEST + "[crystal]\nmesh = [5, 5, 5]"))
+    assert set(crystal) - set(glass) == {"crystal"}
+    assert crystal["crystal"]["mesh"] == [5, 5, 5] and crystal["crystal"]["supercell"] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("finest", "all_three"),
+    [
+        ((15, 15, 15), ((9, 9, 9), (12, 12, 12), (15, 15, 15))),
+        ((12, 12, 7), ((7, 7, 4), (10, 10, 6), (12, 12, 7))),
+        ((9, 9, 1), ((5, 5, 1), (7, 7, 1), (9, 9, 1))),
+        ((4, 4, 4), ((2, 2, 2), (3, 3, 3), (4, 4, 4))),
+    ],
+)
+def test_equal_divisions_stay_equal_in_coarser_meshes(finest: tuple[int, int, int], all_three: object) -> None:
+    assert meshes(finest) == all_three
 
 
 def test_reading_a_case_imports_nothing_heavy() -> None:

@@ -65,15 +65,22 @@ def test_builds_that_compute_wrong_numbers_are_excluded(repository: Path, name: 
     assert {"!=0.10.2", "!=0.11.1"} <= set(requirement.removeprefix(name).split(","))
 
 
-def test_the_case_file_of_the_readme_is_sound(repository: Path) -> None:
+def examples(repository: Path) -> list[str]:
+    """The smallest case file of the README, and what may be added to it."""
     text = (repository / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    assert parse_settings(example).dynamics == Dynamics()
+    return re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_case_files_of_the_readme_are_sound(repository: Path) -> None:
+    smallest, *additions = examples(repository)
+    assert parse_settings(smallest).dynamics == Dynamics()
+    for addition in additions:
+        assert parse_settings(f"{smallest}\n{addition}") != parse_settings(smallest)
 
 
 def test_the_messages_of_the_readme_are_what_is_said(repository: Path) -> None:
     text = (repository / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    example, *_ = examples(repository)
     (messages,) = re.findall(r"```\n(dynamics\..*?)```", text, re.DOTALL)
     for message in messages.splitlines():
         key, value = message.split(": ")[0].removeprefix("dynamics.").split(" = ")
