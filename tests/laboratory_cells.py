@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,11 @@ import numpy as np
 from ase import Atoms
 
 from ldmd.errors import InputError
+from ldmd.force_constants import finite_differences
 from ldmd.force_constants.autodiff import second_order, third_order
+from ldmd.force_constants.crystal_symmetry import Operations
+from ldmd.force_constants.displacements import Plan, plan_third
 from ldmd.force_constants.finite_differences import ThirdOrderDifferences
-from ldmd.force_constants.finite_differences import third_order as third_order_by_differences
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import ThirdOrder
 from ldmd.glass.network import continuous_random_network, elemental
@@ -223,8 +226,20 @@ class Box:
 
 
 def by_differences(box: Box, step: float) -> ThirdOrderDifferences:
-    """Third order as ldmd makes it of a black box."""
-    return third_order_by_differences(box.atoms, box, cutoff=PAIRS, step=step, symmetry=False)  # type: ignore[arg-type]
+    """Third order as ldmd makes it of a black box; what to displace is worked out once for each cell."""
+    with mock.patch.object(finite_differences, "plan_third", _planned):
+        return finite_differences.third_order(box.atoms, box, cutoff=PAIRS, step=step, symmetry=False)  # type: ignore[arg-type]
+
+
+def _planned(operations: Operations, first: np.ndarray, second: np.ndarray) -> Plan:
+    key = (operations.images.shape[1], first.tobytes(), second.tobytes())
+    if key not in _PLANS:
+        _PLANS.clear()
+        _PLANS[key] = plan_third(operations, first, second)
+    return _PLANS[key]
+
+
+_PLANS: dict[tuple[int, bytes, bytes], Plan] = {}
 
 
 def distances(atoms: Atoms, reach: float) -> Iterator[float]:

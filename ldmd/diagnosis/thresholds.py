@@ -40,6 +40,12 @@ class Thresholds:
     )
     kink_slope_lowest: float = _limit(-1.5, "1", "a steeper fall of the change with the step is round-off, not a kink")
     kink_slope_highest: float = _limit(-0.4, "1", "a flatter one is convergence or truncation, not a kink")
+    disagreement: float = _limit(
+        30.0,
+        "1",
+        "repeated measurements of elements that differ so many times as much as expected condemn every linewidth: a "
+        "single pair at a kink spoils few elements, but all modes",
+    )
     participation_ratio: float = _limit(0.2, "1", "a mode is localised below this participation ratio,")
     few_atoms: float = _limit(20.0, "atoms", "or where it moves fewer atoms than that")
     softness: float = _limit(0.2, "1", "a localised mode is soft if its linewidth is above this part of its frequency")

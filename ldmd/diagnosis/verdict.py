@@ -110,10 +110,11 @@ def _kink(meters: Reading, limits: Thresholds) -> Verdict | None:
 
     A mode whose own steps did not reach the kink is spoilt by it where its force constants were made across it.
     """
-    if math.isnan(meters.exact) and meters.scatter_floor >= meters.gamma / limits.signal_to_noise:
+    disagree = meters.scatter_ratio > limits.disagreement
+    if math.isnan(meters.exact) and (disagree or meters.scatter_floor >= meters.gamma / limits.signal_to_noise):
         sentence = (
             f"measurements of the same elements differ {meters.scatter_ratio:.3g} times as much as noise and "
-            f"truncation explain; errors of that size make {meters.scatter_floor:.3g} rad/ps of {meters.gamma:.3g}"
+            f"truncation explain, and nobody knows which are right: none of {meters.gamma:.3g} rad/ps can be trusted"
         )
         return _blamed(meters, Cause.KINK, sentence)
     if not meters.kink_anywhere or not meters.kink_share >= limits.kink_share:
