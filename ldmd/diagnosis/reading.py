@@ -16,6 +16,8 @@ import numpy as np
 from ldmd.diagnosis.evidence import Evidence
 from ldmd.diagnosis.thresholds import REMOVED, Thresholds
 
+EXPLAINED = 3.0
+"""Times the error that noise of forces makes of an element, up to which errors are put down to it."""
 UNCHANGED = 1e-3
 """Relative: linewidths that restoring the symmetries changes by less obeyed them before."""
 
@@ -109,8 +111,12 @@ def noise_scale(evidence: Evidence) -> float:
     Rounding and truncation break the sum rules too, but add less to the linewidths than independent errors that break
     them as much would; and restoring the symmetries takes most of what independent errors add. The median over the
     modes counts, for one of them may change by little by chance. 1 where nothing was restored, or nothing was left to
-    restore: noise that was projected is still noise.
+    restore: noise that was projected is still noise. And 1 where the noise of the forces explains the errors: of noise
+    of forces on the atoms far from those that are displaced restoring takes little, and all of it counts.
     """
+    predicted = evidence.sigma_force / (2.0 * evidence.displacement**2)
+    if predicted * EXPLAINED >= evidence.sigma_elements:
+        return 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
         change = np.abs(evidence.gamma - evidence.gamma_projected)
         removed = change / (REMOVED * evidence.noise_floor)

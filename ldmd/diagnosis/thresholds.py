@@ -25,7 +25,7 @@ class Thresholds:
     """What counts as how much; each is explained where the verdicts are reported (``explained``)."""
 
     signal_to_noise: float = _limit(
-        3.0,
+        4.0,
         "1",
         "errors are to blame where the linewidth is below so many times what they are expected to change it by",
     )
