@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +15,13 @@ import pytest
 import scipy.sparse as sp
 from ase import Atoms
 from ase.build import bulk
-from small_silica import graph_of, silica_potential
 
 from ldmd.errors import InputError
 from ldmd.force_constants.autodiff import second_order, site_third_order, tensor_bytes, third_order
 from ldmd.force_constants.directional import DirectionalThirdOrder, directional_third_order
 from ldmd.force_constants.sum_rules import sampled_third_order_residuals
 from ldmd.force_constants.third import SiteThirdOrder, ThirdOrder
+from ldmd.potentials.stillinger_weber import read_stillinger_weber
 from ldmd.structures import NeighbourGraph, SiteBlock, neighbour_graph
 
 LATTICE = 2.7
@@ -101,15 +102,19 @@ def assert_same(one: ThirdOrder, other: ThirdOrder) -> None:
     np.testing.assert_allclose(mine, theirs, rtol=0.0, atol=1e-12 * np.abs(theirs).max())
 
 
-def test_silicon_is_what_site_tensors_give_and_memory_decides() -> None:
-    atoms, potential = bulk("Si", cubic=True).repeat((2, 2, 1)), silica_potential()
+def test_silicon_is_what_site_tensors_give_and_memory_decides(repository: Path) -> None:
+    """Some atoms have neighbours of the second shell, and others have not."""
+    potential = read_stillinger_weber(repository / "cases" / "silicon" / "Si.sw")
+    atoms = bulk("Si", cubic=True).repeat((2, 2, 1))
     atoms.positions += 0.05 * np.random.default_rng(5).normal(size=atoms.positions.shape)
-    graph = graph_of(atoms, potential)
+    graph = neighbour_graph(atoms, potential.species, potential.switching)
+    (block,), (slots,) = graph.blocks, graph.slots
+    assert block.present.sum(axis=0).min() == 4 < slots
     tensors = third_order(potential, atoms.positions, graph)
     directional = third_order(potential, atoms.positions, graph, tensor_memory=tensor_bytes(graph) - 1)
     assert isinstance(tensors, SiteThirdOrder) and isinstance(directional, DirectionalThirdOrder)
     assert_same(directional, tensors)
-    assert tensor_bytes(graph) == 8 * 32 * (3 * 4) ** 3
+    assert tensor_bytes(graph) == 8 * 32 * (3 * slots) ** 3
 
 
 def test_neighbours_met_twice_are_what_site_tensors_give() -> None:
@@ -204,9 +209,10 @@ def test_less_memory_changes_nothing(cell: Atoms, wide: DirectionalThirdOrder) -
     assert_same(little, wide)
 
 
-def test_too_little_memory_is_refused(cell: Atoms) -> None:
-    with pytest.raises(InputError, match="one site of"):
-        directional_third_order(WIDE, cell.positions, toy_graph(cell, WIDE), memory=1.0)
+def test_too_little_memory_is_refused() -> None:
+    potential, atom = Toy(0.9 * LATTICE - SKIN), bulk("W", "bcc", a=LATTICE)
+    with pytest.raises(InputError, match="one site of 8 neighbours"):
+        directional_third_order(potential, atom.positions, toy_graph(atom, potential), memory=1.0)
 
 
 @pytest.mark.parametrize("options", [{}, {"tensor_memory": 1e12}])
