@@ -21,7 +21,8 @@ from pydantic import ValidationError
 
 from ldmd.errors import InputError
 from ldmd.explain import explain, section_kind, shown
-from ldmd.settings import IMPORTED, Material, Potential, Settings
+from ldmd.settings import Settings
+from ldmd.subject import IMPORTED, Material, Potential
 
 CASE_FILE = "case.toml"
 FETCH = "fetch:"

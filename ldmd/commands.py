@@ -13,9 +13,9 @@ from ldmd.case_report import citations_for, provenance_of, report_contents, repo
 from ldmd.errors import InputError
 from ldmd.problem import Problem, load_problem
 from ldmd.progress import duration, progress
-from ldmd.settings import IMPORTED, NO_DYNAMICS
 from ldmd.stages import stages_of
 from ldmd.store import write_atomically
+from ldmd.subject import IMPORTED, NO_DYNAMICS
 from ldmd.workflow import Runner
 
 if TYPE_CHECKING:

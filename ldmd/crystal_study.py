@@ -12,7 +12,8 @@ from ldmd.digest import digest
 from ldmd.errors import InputError
 from ldmd.problem import Problem
 from ldmd.progress import progress
-from ldmd.settings import Crystal, Settings, meshes
+from ldmd.settings import Settings
+from ldmd.subject import Crystal, meshes
 from ldmd.units import THZ
 from ldmd.workflow import Results, Runner, imaginary_check
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ldmd.problem import Problem
-from ldmd.settings import MESHES
+from ldmd.subject import MESHES
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -13,7 +13,8 @@ import numpy as np
 from ldmd.case import Case
 from ldmd.digest import digest
 from ldmd.errors import InputError
-from ldmd.settings import IMPORTED, Settings
+from ldmd.settings import Settings
+from ldmd.subject import IMPORTED
 
 if TYPE_CHECKING:
     from ase import Atoms

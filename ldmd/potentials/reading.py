@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ldmd.case import FETCH
 from ldmd.errors import InputError
-from ldmd.settings import IMPORTED, Potential
+from ldmd.subject import IMPORTED, Potential
 
 if TYPE_CHECKING:
     from ldmd.crystal.imported import ImportedForceConstants

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from ldmd.case import FETCH, load_case
 from ldmd.errors import InputError
-from ldmd.settings import Kind, Potential
+from ldmd.subject import Kind, Potential
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ldmd.results import Check
-from ldmd.settings import IMPORTED, NO_DYNAMICS
+from ldmd.subject import IMPORTED, NO_DYNAMICS
 
 if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity

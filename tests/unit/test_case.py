@@ -16,18 +16,8 @@ from hypothesis import strategies as st
 from ldmd.case import load_case, parse_settings, resolved, template, to_toml
 from ldmd.errors import InputError
 from ldmd.explain import section_kind
-from ldmd.settings import (
-    Anharmonicity,
-    Compare,
-    Crystal,
-    Dynamics,
-    GreenKubo,
-    Lattice,
-    Material,
-    Potential,
-    Settings,
-    meshes,
-)
+from ldmd.settings import Anharmonicity, Compare, Dynamics, GreenKubo, Lattice, Settings
+from ldmd.subject import Crystal, Material, Potential, meshes
 
 SMALLEST = """
 [material]

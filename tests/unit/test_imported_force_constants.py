@@ -27,7 +27,7 @@ from ldmd.problem import Problem, load_problem
 from ldmd.report import ReportContents, summary
 from ldmd.report.overview import LATTICE_ONLY, Member, Overview
 from ldmd.report.overview_page import models_table, overview_headline, render_overview
-from ldmd.settings import NO_DYNAMICS
+from ldmd.subject import NO_DYNAMICS
 
 CASE_TOML = """
 [material]
