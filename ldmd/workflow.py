@@ -18,7 +18,7 @@ from ldmd.digest import digest
 from ldmd.problem import Problem
 from ldmd.progress import progress, replica_progress
 from ldmd.settings import Settings
-from ldmd.stages import CRYSTAL_STAGES, DIAGNOSIS, STAGES, WIDTH_STAGES, replica_parts, replica_settings, stage_parts
+from ldmd.stages import DIAGNOSIS, WIDTH_STAGES, replica_parts, replica_settings, stage_parts
 from ldmd.store import Store
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ldmd.results import Check
 
 __all__ = [
-    "CRYSTAL_STAGES", "DIAGNOSIS", "STAGES", "WIDTH_STAGES",
+    "DIAGNOSIS", "WIDTH_STAGES",
     "Lattice", "Results", "Runner", "absolute", "imaginary_check", "run_comparison",
 ]  # fmt: skip
 
