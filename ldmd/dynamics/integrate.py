@@ -258,6 +258,21 @@ def _record(state: Phase, derivatives: Derivatives, model: Model) -> Samples:
     )
 
 
+def _widths(needed: tuple[int, ...], had: tuple[int, ...]) -> tuple[int, ...]:
+    """Compiling takes longer than an empty slot costs: leave some, but none at first where few cost most.
+
+    Where one width has to grow, and all is compiled anew, other large ones get their spare slots in the same go.
+    """
+    if not had:
+        return tuple(new + new // SPARE * (new >= CROWDED) for new in needed)
+    if all(new <= old for new, old in zip(needed, had, strict=True)):
+        return had
+    return tuple(
+        max(old, new + max(1, new // SPARE * (new >= CROWDED))) if new > old or new >= CROWDED else old
+        for new, old in zip(needed, had, strict=True)
+    )
+
+
 class Engine:
     """Advances one phase point of one cell; owns the pair list, so that every step it returns was a valid one.
 
@@ -289,14 +304,7 @@ class Engine:
         graph = pairs.graph()
         count = len(graph.blocks)
         needed = (*graph.slots, *pairs.core_widths(graph))
-        # Compiling takes longer than an empty slot costs: leave some, but none at first where few cost most.
-        first = not self.slots
-        had = self.slots or tuple(0 for _ in needed)
-        least = 0 if first else 1
-        self.slots = tuple(
-            new + max(least, new // SPARE * (new >= CROWDED)) if new > old else old
-            for new, old in zip(needed, had, strict=True)
-        )
+        self.slots = _widths(needed, self.slots)
         graph = pairs.graph(self.slots[:count])
         parameters = layered_parameters(self.potential, graph, self.slots[count:])
         if len(pairs.i) > self.watched:

@@ -127,10 +127,12 @@ def main() -> None:
         settings.cache.mkdir(parents=True, exist_ok=True)
         if options.result is not None:
             return one_row(options.rows[0], settings, options.result)
-        if machine.is_busy():
+        busy = machine.is_busy()
+        if busy:
             sys.stderr.write("the machine is busy: times will mean little\n")
         found = {row: row_apart(row, settings, folder) for row in options.rows}
     measured_on = f"{machine.description()}; medians of {options.repeats}; {datetime.date.today()}"
+    measured_on += "; the machine was busy with other work, so that only ratios count" if busy else ""
     for name, block in BLOCKS.items():
         lines = [found[row] for row in block.rows if found.get(row) is not None]
         if not lines:
