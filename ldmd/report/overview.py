@@ -74,11 +74,11 @@ class Member:
     def lattice(self, temperature: float, statistics: str) -> float:
         """What a comparison takes from lattice dynamics, W/(m K); NaN where there is none.
 
-        Of a glass QHGK; of a crystal, classically the value on the wave vectors of the box of the dynamics, else that
-        on the infinite mesh.
+        Of a glass QHGK; of a crystal that on the infinite mesh, but classically, where it is compared with dynamics,
+        the value on the wave vectors of their box.
         """
         crystal = None if self.contents is None else self.contents.crystal
-        if crystal is not None and statistics == "classical":
+        if crystal is not None and statistics == "classical" and self.comparison is not None:
             return crystal.commensurate.isotropic(temperature, statistics, crystal.part)
         if crystal is not None:
             from ldmd.crystal.ledger import infinite

@@ -155,7 +155,7 @@ def models_table(overview: Overview) -> Table:
         ("γ/ω, lowest", True),
     )
     how = (
-        "LD; classical on the wave vectors that fit into the box of the dynamics, Bose–Einstein on the infinite mesh"
+        "LD; on the infinite mesh, but classical beside dynamics on the wave vectors that fit into their box"
         if overview.of_crystals
         else "LD, QHGK"
     )
