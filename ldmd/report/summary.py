@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ldmd.report.contents import ReportContents
+from ldmd.report.crystal_parts import PARTS
 from ldmd.report.crystal_section import crystal_numbers
 from ldmd.report.lattice_figures import LOCALISED, isotropic, moving
 from ldmd.report.linewidth_figure import flagged_modes
@@ -112,8 +113,8 @@ def verdict_numbers(contents: ReportContents) -> dict[str, Any]:
         "sentence": comparison.sentence,
         "failed_checks": failed,
         "temperature": measured(comparison.temperature, "K"),
-        "lattice_classical": _estimate(comparison.lattice_classical, convention="QHGK, classical statistics"),
-        "lattice_quantum": _estimate(comparison.lattice_quantum, convention="QHGK, Bose-Einstein statistics"),
+        "lattice_classical": _estimate(comparison.lattice_classical, convention=_convention(contents, "classical")),
+        "lattice_quantum": _estimate(comparison.lattice_quantum, convention=_convention(contents, "Bose-Einstein")),
         "dynamics": _estimate(
             comparison.dynamics,
             interval_95=comparison.dynamics_interval_95,
@@ -123,6 +124,15 @@ def verdict_numbers(contents: ReportContents) -> dict[str, Any]:
         "sigmas": measured(comparison.sigmas, "standard errors"),
         "tolerance": measured(comparison.tolerance_sigma, "standard errors"),
     }
+
+
+def _convention(contents: ReportContents, statistics: str) -> str:
+    """How a lattice value of the verdict was computed."""
+    crystal = contents.crystal
+    if crystal is None:
+        return f"QHGK, {statistics} statistics"
+    where = "wave vectors of the box of the dynamics" if statistics == "classical" else "infinite mesh"
+    return f"{PARTS[crystal.part]}, {statistics} statistics, {where}"
 
 
 def _ledger(contents: ReportContents) -> list[dict[str, Any]] | None:
