@@ -45,8 +45,6 @@ from ldmd.lattice.triplets import MEMORY
 from ldmd.lattice.visit import table_of
 from ldmd.results import quantity
 
-SHARED = 1.0 + 3.0 / 3.0 + 2.0 / 9.0
-"""1, and 1/3 = <cos^2> for each exchange of two modes, 1/9 for both ways to exchange all three."""
 SIGNAL_TO_NOISE = 3.0
 """Of a linewidth that is known: at most a third of it is the floor."""
 
@@ -166,10 +164,10 @@ def stored_triples(third: ThirdOrder) -> ErrorPattern:
 def single_atoms(atoms: int) -> ListedTriples:
     """Errors of the elements with one atom only, Phi_iii.
 
-    Errors that are symmetric under permutation, as these are, share theirs between six orders: ``SHARED`` times the
-    variance of independent ones, for modes whose motions of an atom have independent directions.
+    They are symmetric under permutation, but elements of one atom in different directions have independent errors, and
+    the motions of an atom in different modes independent directions: nothing is left of products of different orders.
     """
-    return ListedTriples(atoms, np.tile(np.arange(atoms), (3, 1)), np.full(atoms, SHARED))
+    return ListedTriples(atoms, np.tile(np.arange(atoms), (3, 1)), np.ones(atoms))
 
 
 def displaced_pairs(first: np.ndarray, second: np.ndarray, atoms: int) -> DisplacedPairs:

@@ -9,6 +9,7 @@ from spring_crystal import small_glass, springs
 
 from ldmd.diagnosis.exponent import beyond_ioffe_regel, exponent, overdamped
 from ldmd.diagnosis.meters import element_errors, restored_linewidths
+from ldmd.diagnosis.noise_floor import noise_floor, single_atoms
 from ldmd.errors import InputError
 from ldmd.force_constants.sum_rules import coordinate_keys
 from ldmd.force_constants.third import SiteGroup, SiteThirdOrder, SparseThirdOrder
@@ -66,6 +67,28 @@ def test_a_wrong_diagonal_shows_on_site_only(glass: tuple[SparseThirdOrder, Mode
     both = element_errors(with_errors(broken, 0.01 * found.rms))
     assert both.sigma == pytest.approx(0.01 * found.rms, rel=0.05)
     assert both.diagonal == pytest.approx(found.diagonal, rel=0.1) and both.diagonal_ratio > 2.0
+    assert found.unbalanced == pytest.approx(found.diagonal) and both.unbalanced < both.diagonal
+
+
+def test_noise_alone_leaves_the_diagonal_in_balance(glass: tuple[SparseThirdOrder, Modes]) -> None:
+    assert element_errors(with_errors(glass[0], 0.02)).unbalanced == 0.0
+
+
+def test_a_wrong_diagonal_adds_its_floor(glass: tuple[SparseThirdOrder, Modes]) -> None:
+    """Symmetric errors of single atoms, in the mean of 60 draws."""
+    third, modes = glass
+    i, j, k = third.indices // 3
+    diagonal = np.flatnonzero((i == j) & (j == k))
+    _, place = np.unique(np.sort(third.indices[:, diagonal], axis=0), axis=1, return_inverse=True)
+    ask = (modes, [300.0], ["classical"], Gaussian(3.0))
+    clean, generator, excess = linewidths(third, *ask).gamma[0, 0], np.random.default_rng(3), []
+    for _ in range(60):
+        values = third.values.copy()
+        values[diagonal] += generator.normal(size=place.max() + 1)[place.ravel()]
+        excess.append(linewidths(SparseThirdOrder(third.size, third.indices, values), *ask).gamma[0, 0] - clean)
+    floor = noise_floor(single_atoms(third.size // 3), *ask).unit[0, 0]
+    ratio = np.mean(excess, axis=0)[modes.vibrating] / floor[modes.vibrating]
+    assert np.median(ratio) == pytest.approx(1.0, abs=0.15)
 
 
 def test_restored_symmetries_reduce_what_noise_adds(glass: tuple[SparseThirdOrder, Modes]) -> None:

@@ -170,6 +170,15 @@ def test_correlated_errors_are_less_than_their_floor() -> None:
     assert {found.cause for found in verdicts(evidence(*projected))} == {Cause.NOISE}
 
 
+def test_noise_that_the_forces_explain_counts_in_full() -> None:
+    """1e-5 eV/Angstrom over 2 (0.01)^2 is 0.05: restoring takes little of what it does far from displaced atoms."""
+    row = evidence({**FILE, "noise_floor": 1.0, "gamma_projected": 0.48})
+    assert noise_scale(row) < 0.1
+    noisy = dataclasses.replace(row, sigma_force=1e-5, displacement=0.01, sigma_elements=0.07)
+    assert noise_scale(noisy) == 1.0 and verdicts(noisy)[0].cause is Cause.NOISE
+    assert noise_scale(dataclasses.replace(noisy, sigma_elements=5.0)) < 0.1
+
+
 def test_thresholds_decide_and_are_explained() -> None:
     row = {**FILE, "noise_floor": 0.1, "gamma_projected": 0.3}
     assert verdict(row).cause is not Cause.NOISE
