@@ -235,13 +235,26 @@ def solver(problem: Problem) -> Callable[[MeshSettings], MeshConductivity]:
     InputError
         Where force constants or charges cannot be had.
     """
-    from ldmd.crystal import kaldo_engine, phono3py_engine
+    from ldmd.crystal import phono3py_engine
 
     crystal = _crystal(problem.settings)
     if crystal.engine == "kaldo":
-        return lambda plan: kaldo_engine.conductivity(problem.crystal, plan)
+        return lambda plan: _by_kaldo(problem.crystal, plan)
     electrostatics = _electrostatics(problem)
     return lambda plan: phono3py_engine.conductivity(problem.crystal, plan, electrostatics)
+
+
+def _by_kaldo(constants: CrystalForceConstants, plan: MeshSettings) -> MeshConductivity:
+    from ldmd.crystal import kaldo_engine
+
+    try:
+        return kaldo_engine.conductivity(constants, plan)
+    except np.linalg.LinAlgError as error:
+        fix = (
+            f"its collisions on the mesh {np.diag(plan.matrix).tolist()} have no inverse, for some modes find nothing "
+            "to scatter with; give a wider smearing (lattice.width where it has none), or direct = false"
+        )
+        raise InputError("crystal.engine", '"kaldo"', fix) from error
 
 
 def _electrostatics(problem: Problem) -> Electrostatics | None:

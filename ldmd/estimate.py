@@ -32,6 +32,10 @@ FINEST = len(MESHES) - 1
 """Place of the finest mesh among all that are computed; those that are timed are coarser."""
 COARSE = (3, 5, 7, 9)
 """Longest sides of the meshes that are timed, until one takes long enough."""
+COARSE_KALDO = (2, 3)
+"""The same for kALDo, which uses no symmetry."""
+KALDO_GROWS = 1.5
+"""Power of the number of wave vectors: some of its time goes into each mode, some into each triplet."""
 LONG_ENOUGH = 1.0
 """s, beyond what every mesh takes."""
 ROWS = 600
@@ -118,22 +122,26 @@ def _crystal_seconds(problem: Problem) -> float:
     making = time.perf_counter() - started
     sizes = [_size(problem, plan) for plan in plans]
     start, speed = _mesh_speed(problem, plans[FINEST])
-    seconds = sum(_runs(plan) * (start + triplets / speed) for plan, (triplets, _) in zip(plans, sizes, strict=True))
-    solved = sum(_solutions(problem, plan) * rows**3 for plan, (_, rows) in zip(plans, sizes, strict=True))
-    return (making if problem.imported else COMPILED * making) + seconds + (solved * _eigenvector_seconds() / ROWS**3 if solved else 0.0)
+    pairs = list(zip(plans, sizes, strict=True))
+    seconds = sum(_runs(plan) * (start + triplets / speed) for plan, (triplets, _) in pairs)
+    solved = sum(_solutions(problem, plan) * rows**3 for plan, (_, rows) in pairs) / ROWS**3
+    compiling = making if problem.imported else COMPILED * making
+    return compiling + seconds + (solved * _eigenvector_seconds() if solved else 0.0)
 
 
 def _mesh_speed(problem: Problem, plan: MeshSettings) -> tuple[float, float]:
     """Seconds that every mesh takes, and triplets per second beyond, from meshes coarser than a plan."""
     from ldmd.crystal_study import solver
+    from ldmd.force_constants.exchange.files import peer
 
     solve, shape = solver(problem), np.diag(plan.matrix)
+    if _by_kaldo(problem):
+        peer("kaldo.phonons", "kaldo")  # imported beforehand, for that takes longer than a coarse mesh
     times: list[tuple[float, float]] = []
-    for longest in COARSE:
+    for longest in COARSE_KALDO if _by_kaldo(problem) else COARSE:
         first, second, third = (max(1, round(longest * side / shape.max())) for side in shape.tolist())
-        coarse = dataclasses.replace(plan, grid=(first, second, third))
-        if not times:
-            solve(coarse)  # imports what it needs
+        direct = plan.direct and not _by_kaldo(problem)  # whose solution may not exist on so few wave vectors
+        coarse = dataclasses.replace(plan, grid=(first, second, third), direct=direct)
         started = time.perf_counter()
         solve(coarse)
         times.append((_size(problem, coarse)[0], time.perf_counter() - started))
@@ -149,16 +157,19 @@ def _size(problem: Problem, plan: MeshSettings) -> tuple[float, float]:
     from ldmd.crystal.force_constants import phono3py_of, supercell_of
     from ldmd.force_constants.exchange.files import peer
 
-    crystal, bands = problem.settings.crystal, 3 * len(problem.primitive)
-    count = abs(round(np.linalg.det(plan.matrix)))
-    if crystal is not None and crystal.engine == "kaldo":
-        return count**2, bands * count
+    bands, count = 3 * len(problem.primitive), abs(round(np.linalg.det(plan.matrix)))
+    if _by_kaldo(problem):
+        return count**KALDO_GROWS, bands * count
     if not plan.symmetry:
         return count**2, 3 * bands * count
     program = phono3py_of(problem.primitive, supercell_of(problem.primitive, (1, 1, 1)))
     program.mesh_numbers = np.diag(plan.matrix) if np.ndim(plan.grid) == 1 else plan.matrix.T
     irreducible = len(peer("phonopy.phonon.grid", "phonopy").get_ir_grid_points(program.grid)[0])
     return irreducible * count, 3 * bands * irreducible
+
+
+def _by_kaldo(problem: Problem) -> bool:
+    return problem.settings.crystal is not None and problem.settings.crystal.engine == "kaldo"
 
 
 def _runs(plan: MeshSettings) -> float:
@@ -169,8 +180,7 @@ def _runs(plan: MeshSettings) -> float:
 def _solutions(problem: Problem, plan: MeshSettings) -> int:
     """Matrices of the direct solution: all classical ones follow from one, but for kALDo or isotopes."""
     count, kinds = len(plan.temperatures), len(plan.statistics)
-    crystal = problem.settings.crystal
-    every = plan.isotopes or (crystal is not None and crystal.engine == "kaldo")
+    every = plan.isotopes or _by_kaldo(problem)
     return 0 if not plan.direct else count * kinds if every else count * (kinds - 1) + 1
 
 

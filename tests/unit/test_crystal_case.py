@@ -16,7 +16,7 @@ from small_case import replace_in
 
 from ldmd.case import load_case
 from ldmd.commands import check_case, compare_case, explain_stages, relax_case, verdict_lines
-from ldmd.crystal import portrait
+from ldmd.crystal import kaldo_engine, portrait
 from ldmd.crystal.elasticity import elastic_constants
 from ldmd.crystal_study import CrystalStudy, crystal_study, keeps_symmetry, mesh_plans, solver
 from ldmd.errors import InputError
@@ -243,6 +243,17 @@ def test_kaldo_needs_a_box_of_primitive_cells(tmp_path: Path) -> None:
     folder = write_crystal(tmp_path / "silicon", mesh='[5, 5, 5]\nengine = "kaldo"')
     with pytest.raises(InputError, match='^crystal.engine = "kaldo": knows no wave vectors of a box that .*$'):
         explain_stages(folder, quick=False)
+
+
+def test_collisions_that_kaldo_cannot_invert_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def singular(*_: object) -> None:
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    mesh = '[5, 5, 5]\nengine = "kaldo"'
+    problem = problem_of(write_crystal(tmp_path / "silicon", bulk("Si", a=AT_REST), mesh=mesh, supercell="[3, 3, 3]"))
+    monkeypatch.setattr(kaldo_engine, "conductivity", singular)
+    with pytest.raises(InputError, match=r"on the mesh \[3, 3, 3\] have no inverse.*; give a wider smearing .*$"):
+        solver(problem)(mesh_plans(problem)[0])
 
 
 def test_a_structure_that_is_at_no_minimum_is_refused(tmp_path: Path) -> None:
