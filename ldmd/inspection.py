@@ -63,11 +63,11 @@ SWITCHING_CHECK = "pairs in a switching region"
 COORDINATION_CHECK = "atoms with an unusual number of neighbours"
 
 
-def inspect_structure(atoms: Atoms, potential: Potential | None) -> Inspection:
+def inspect_structure(atoms: Atoms, potential: Potential | None, crystal: bool = False) -> Inspection:
     """Look at a structure that has passed ``structures.require_fits``.
 
-    Without a potential (where force constants are all that is known) energy, force and pressure are NaN, and nothing
-    asks for them.
+    The atoms of a ``crystal`` may have as many kinds of neighbourhoods as it has sites. Without a potential (where force
+    constants are all that is known) energy, force and pressure are NaN, and nothing asks for them.
     """
     state = State(math.nan, np.full((1, 3), math.nan), math.nan) if potential is None else state_of(atoms, potential)
     species = tuple(dict.fromkeys(atoms.get_chemical_symbols()))
@@ -84,6 +84,8 @@ def inspect_structure(atoms: Atoms, potential: Potential | None) -> Inspection:
               "coordination defects: anneal longer, or build a continuous random network"),
         Check("pressure", abs(state.pressure), "<=", LARGEST_PRESSURE, "GPa", "relax the volume too, or mean it"),
     )  # fmt: skip
+    if crystal:
+        checks = tuple(check for check in checks if check.name != COORDINATION_CHECK)
     if potential is None:
         checks = tuple(check for check in checks if check.name == COORDINATION_CHECK)
     return Inspection(

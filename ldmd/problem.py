@@ -101,7 +101,8 @@ class Problem:
         from ldmd.inspection import inspect_structure
 
         potential = self.potential
-        return inspect_structure(self.atoms, None if isinstance(potential, ImportedForceConstants) else potential)
+        known = None if isinstance(potential, ImportedForceConstants) else potential
+        return inspect_structure(self.atoms, known, crystal=self.unit is not None)
 
     @functools.cached_property
     def system(self) -> str:
