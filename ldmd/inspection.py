@@ -66,8 +66,8 @@ COORDINATION_CHECK = "atoms with an unusual number of neighbours"
 def inspect_structure(atoms: Atoms, potential: Potential | None, crystal: bool = False) -> Inspection:
     """Look at a structure that has passed ``structures.require_fits``.
 
-    The atoms of a ``crystal`` may have as many kinds of neighbourhoods as it has sites. Without a potential (where force
-    constants are all that is known) energy, force and pressure are NaN, and nothing asks for them.
+    The atoms of a ``crystal`` may have as many kinds of neighbourhoods as it has sites. Without a potential (where
+    force constants are all that is known) energy, force and pressure are NaN, and nothing asks for them.
     """
     state = State(math.nan, np.full((1, 3), math.nan), math.nan) if potential is None else state_of(atoms, potential)
     species = tuple(dict.fromkeys(atoms.get_chemical_symbols()))
