@@ -316,6 +316,8 @@ def _subject(problem: Problem, modes: Modes) -> Subject:
         sigma_force=accuracy.noise.independent,
         displacement=accuracy.step.size,
         truncation=accuracy.step.truncation_error,
+        scatter=accuracy.permutation,
+        expected_scatter=accuracy.step.error,
     )
 
 
