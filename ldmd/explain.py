@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ValidationError
@@ -64,6 +65,9 @@ def _fix(kind: str, location: Location, context: dict[str, Any], model: type[Bas
     if section is not None:
         required = [key for key, option in section.model_fields.items() if option.is_required()]
         return f"add the section [{_dotted(location)}] with {' and '.join(required)}"
+    length = _length(field)
+    if length and (kind == "too_long" or (kind == "missing" and isinstance(location[-1], int))):
+        return f"give a list of {length} numbers in square brackets"
     item = _element(field) if len(location) > 2 or kind != "tuple_type" else None
     return _wanted(item or field, field, kind)
 
@@ -126,9 +130,21 @@ def _field(location: Location, model: type[BaseModel]) -> FieldInfo:
 
 def _element(field: FieldInfo) -> FieldInfo | None:
     """The declaration of the elements of a tuple field, or None for a field that is not a tuple."""
-    if get_origin(field.annotation) is not tuple:
-        return None
-    return FieldInfo.from_annotation(get_args(field.annotation)[0])
+    parts = _tuple_parts(field)
+    return FieldInfo.from_annotation(parts[0]) if parts else None
+
+
+def _length(field: FieldInfo) -> int:
+    """How many elements a tuple field has; 0 where it may have any number, or is none."""
+    parts = _tuple_parts(field)
+    return 0 if Ellipsis in parts else len(parts)
+
+
+def _tuple_parts(field: FieldInfo) -> tuple[Any, ...]:
+    """The kinds of the elements of a tuple field, which may be one that can be left out; empty for any other."""
+    choices = get_args(field.annotation) if get_origin(field.annotation) in (Union, UnionType) else (field.annotation,)
+    kinds = (_bare(choice) for choice in choices)
+    return next((get_args(kind) for kind in kinds if get_origin(kind) is tuple), ())
 
 
 def _unknown_key(location: Location, model: type[BaseModel]) -> str:

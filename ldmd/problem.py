@@ -286,7 +286,8 @@ def load_problem(case: Case, settings: Settings) -> Problem:
         if settings.lattice.force_constants == "autodiff":
             raise InputError("lattice.force_constants", "autodiff", "a black box has no derivatives; leave it out")
     else:
-        require_fits(atoms, potential.species, potential.switching)
+        field = "material.structure" if settings.crystal is None else "crystal.supercell"
+        require_fits(atoms, potential.species, potential.switching, field)
     problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit)
     force = problem.inspection.largest_force
     if not force <= NOT_A_MINIMUM:

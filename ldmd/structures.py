@@ -93,8 +93,12 @@ def read_structure(path: Path) -> Atoms:
     return atoms
 
 
-def require_fits(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray) -> None:
+def require_fits(
+    atoms: Atoms, species: tuple[str, ...], switching: np.ndarray, field: str = "material.structure"
+) -> None:
     """Refuse atoms that the potential does not know, cells below twice the cutoff, and overlaps.
+
+    ``field`` is the setting that makes the cell larger.
 
     Raises
     ------
@@ -106,7 +110,7 @@ def require_fits(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray) 
     cutoff = float(switching.max())
     if heights.min() < 2.0 * cutoff:
         fix = f"the cell must be at least twice the cutoff ({2 * cutoff:.2f} Angstrom) across; repeat it"
-        raise InputError("material.structure", f"cell height {heights.min():.2f} Angstrom", fix)
+        raise InputError(field, f"cell height {heights.min():.2f} Angstrom", fix)
     i, j, distance = neighbour_list("ijd", atoms, OVERLAP)
     if len(i):
         pair = f"atoms {i[0]} and {j[0]} at {distance[0]:.3f} Angstrom"

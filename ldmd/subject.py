@@ -167,7 +167,7 @@ class Crystal(Section):
     @classmethod
     def _three_meshes(cls, mesh: tuple[int, int, int]) -> tuple[int, int, int]:
         if len(set(meshes(mesh))) < len(MESHES):
-            raise refuse("too coarse for three different meshes; the infinite one is extrapolated from 5 or more")
+            raise refuse("too coarse for three different meshes; the infinite one is extrapolated from them: 4 or more")
         return mesh
 
     @model_validator(mode="after")

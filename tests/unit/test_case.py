@@ -204,9 +204,20 @@ MISTAKES = {
         "[crystal]\nmesh = [9, 9]",
         "crystal.mesh[2]",
         "missing",
-        "give a whole number, at least 1 and at most 100",
+        "give a list of 3 numbers in square brackets",
     ),
-    "one division too many": ("[crystal]\nsupercell = [3, 3, 3, 3]", "crystal.supercell", "[3, 3, 3, 3]", "give a "),
+    "two divisions where none need be": (
+        "[crystal]\nforce_constants = [3, 3]",
+        "crystal.force_constants[2]",
+        "missing",
+        "give a list of 3 numbers in square brackets",
+    ),
+    "one division too many": (
+        "[crystal]\nsupercell = [3, 3, 3, 3]",
+        "crystal.supercell",
+        "[3, 3, 3, 3]",
+        "give a list of 3 numbers in square brackets",
+    ),
     "a division for all": ("[crystal]\nmesh = 9", "crystal.mesh", "9", "a list of numbers in square brackets"),
     "divisions that are fractions": (
         "[crystal]\nmesh = [9.0, 9, 9]",
