@@ -133,4 +133,7 @@ def _sentence(
         f"{abs(sigmas):.1f} standard errors apart. The error bar of the dynamics is "
         f"\N{PLUS-MINUS SIGN}{resolution:.0f} %: smaller differences are not resolved."
     )
-    return text if dynamics.trusted else text + " Some checks of the dynamics failed: read them before trusting this."
+    if dynamics.trusted:
+        return text
+    doubt = "read them before trusting this" if agree else "until they pass, nothing is decided"
+    return f"{text} Some checks of the dynamics failed: {doubt}."

@@ -63,6 +63,7 @@ def test_a_failed_check_of_the_dynamics_is_said() -> None:
     doubtful = Estimate(1.0, 0.1, "W/(m K)", checks=(failed,))
     assert not doubtful.trusted
     assert "checks of the dynamics failed" in verdict(1.0, 0.9, doubtful).sentence
+    assert "nothing is decided" in verdict(2.0, 0.9, doubtful).sentence
     assert "failed" not in verdict(1.0, 0.9, Estimate(1.0, 0.1, "W/(m K)")).sentence
 
 

@@ -203,6 +203,11 @@ def test_headline_states_agreement_disagreement_and_failed_checks(full: ReportCo
     assert headline(doubtful).text == "The two methods agree, but 1 check failed."
     assert doubtful.exit_code == 1 and doubtful.checks[0][1] is bad
     text = render(doubtful)
+    untrusted = dataclasses.replace(comparison.dynamics, checks=(bad,))
+    early = dataclasses.replace(comparison, agree=False, dynamics=untrusted)
+    open_question = dataclasses.replace(full, comparison=early)
+    assert headline(open_question).text == "Not decided: the dynamics cannot be trusted yet."
+    assert headline(open_question).tone == "caution" and open_question.exit_code == 1
     assert "✗ failed" in text and "Halve the time step." in text and "should be at most 0.0002 eV/atom" in text
 
 
