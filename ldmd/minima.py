@@ -27,6 +27,8 @@ from ldmd.relaxation import evaluate, relax
 from ldmd.results import quantity
 from ldmd.structures import neighbour_graph
 
+ROUNDING = 1e-6
+"""Relative difference of conductivities in one and the same minimum, found twice."""
 MOVED = 0.2
 """Angstrom: an atom that moved farther from one minimum to another belongs to what rearranged."""
 
@@ -45,8 +47,10 @@ class Minima:
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the conductivity over the minima, W/(m K); 0 with fewer than two."""
-        return float(np.std(self.conductivity, ddof=1)) if len(self.conductivity) > 1 else 0.0
+        """Standard deviation of the conductivity over the minima, W/(m K); 0 with fewer than two, or all the same."""
+        if len(self.conductivity) < 2 or np.ptp(self.conductivity) <= ROUNDING * np.abs(self.conductivity).max():
+            return 0.0
+        return float(np.std(self.conductivity, ddof=1))
 
 
 def visited_minima(
