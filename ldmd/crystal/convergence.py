@@ -35,7 +35,7 @@ class MeshConvergence:
     """Isotropic conductivities (trace/3) on a series of meshes, extrapolated to the infinite one."""
 
     part: str
-    kernel: str
+    kernel: Kernel
     power: float
     wave_vectors: np.ndarray = quantity(("mesh",), "1", "wave vectors of each mesh, ascending")
     temperatures: np.ndarray = quantity(("temperature",), "K", "temperatures")

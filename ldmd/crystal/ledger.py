@@ -41,7 +41,6 @@ class LatticeSteps:
     """Infinite mesh; Bose-Einstein, if that was computed."""
     quantum: Estimate
     """The best value: everything that was computed, infinite mesh; Bose-Einstein, if that was computed."""
-    classical_converged: Estimate
     classical: float
     """On the wave vectors of the supercell: what the dynamics is held against."""
     steps: tuple[LedgerEntry, ...]
@@ -57,12 +56,10 @@ def lattice_steps(
     InputError
         Where one of them lacks a part that another has.
     """
-    ordered = sorted(meshes, key=lambda mesh: int(mesh.weights.sum()))
-    counts = np.array([int(mesh.weights.sum()) for mesh in ordered])
-    solved = all(mesh.direct is not None for mesh in (*ordered, commensurate))
-    best = "direct total" if solved else "total"
-    named = ordered[0].statistics
-    first = "bose-einstein" if "bose-einstein" in named else "classical"
+    ordered, counts = _ascending(meshes)
+    best = _best((*ordered, commensurate))
+    solved = best == "direct total"
+    first = "bose-einstein" if "bose-einstein" in ordered[0].statistics else "classical"
 
     def on_meshes(part: str, statistics: str) -> np.ndarray:
         return np.array([mesh.isotropic(temperature, statistics, part) for mesh in ordered])
@@ -71,7 +68,7 @@ def lattice_steps(
         limit, error = infinite_mesh(counts, values)
         return LedgerEntry(name, float(limit), float(error), meaning)
 
-    def infinite(part: str, statistics: str) -> Estimate:
+    def on_infinite(part: str, statistics: str) -> Estimate:
         limit, error = infinite_mesh(counts, on_meshes(part, statistics))
         return Estimate(float(limit), float(error), UNIT)
 
@@ -84,17 +81,25 @@ def lattice_steps(
     if first != "classical":
         steps.append(step("quantum statistics", on_meshes(best, "classical") - on_meshes(best, first), STATISTICS))
     steps.append(step("finite size", classical - on_meshes(best, "classical"), SIZE))
-    return LatticeSteps(
-        infinite("relaxation time", first), infinite(best, first), infinite(best, "classical"), classical, tuple(steps)
-    )
+    return LatticeSteps(on_infinite("relaxation time", first), on_infinite(best, first), classical, tuple(steps))
 
 
 def infinite(meshes: Sequence[MeshConductivity], temperature: float) -> tuple[tuple[str, float], ...]:
     """Kind of statistics and best isotropic conductivity on the infinite mesh, W/(m K), at one of the temperatures."""
-    ordered = sorted(meshes, key=lambda mesh: int(mesh.weights.sum()))
-    counts = np.array([int(mesh.weights.sum()) for mesh in ordered])
-    part = "direct total" if all(mesh.direct is not None for mesh in ordered) else "total"
+    ordered, counts = _ascending(meshes)
+    part = _best(ordered)
     values = {
         name: np.array([mesh.isotropic(temperature, name, part) for mesh in ordered]) for name in ordered[0].statistics
     }
     return tuple((name, float(infinite_mesh(counts, value)[0])) for name, value in values.items())
+
+
+def _ascending(meshes: Sequence[MeshConductivity]) -> tuple[list[MeshConductivity], np.ndarray]:
+    """Meshes from coarse to fine, and the wave vectors of each."""
+    ordered = sorted(meshes, key=lambda mesh: int(mesh.weights.sum()))
+    return ordered, np.array([int(mesh.weights.sum()) for mesh in ordered])
+
+
+def _best(meshes: Sequence[MeshConductivity]) -> str:
+    """The part that says most and that all of them have."""
+    return "direct total" if all(mesh.direct is not None for mesh in meshes) else "total"

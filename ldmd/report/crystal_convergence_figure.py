@@ -96,7 +96,7 @@ def _commensurate_point(
     row = row_at(result, temperature)
     if not np.isclose(result.temperatures[row], found.temperatures[row_at(found, temperature)]):
         return None
-    tensor = result.tensor(found.part, found.kernel)  # type: ignore[arg-type]
+    tensor = result.tensor(found.part, found.kernel)
     value = np.trace(tensor[row, result.statistics.index("classical")]) / 3.0
     look: dict[str, Any] = {"marker": "*", "ms": 11, "color": style.DYNAMICS, "mec": "white", "mew": 0.7, "ls": ""}
     axes.plot([float(result.weights.sum()) ** (-1.0 / 3.0)], [value], zorder=6, **look)

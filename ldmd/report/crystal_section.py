@@ -18,6 +18,7 @@ from ldmd.report import (
 from ldmd.report.crystal_parts import distinct_components, mesh_name
 from ldmd.report.style import Figure
 from ldmd.report.tables import Table
+from ldmd.report.text import measured
 from ldmd.units import THZ
 
 if TYPE_CHECKING:
@@ -72,17 +73,17 @@ def crystal_numbers(study: CrystalStudy, temperature: float) -> dict[str, Any]:
     numbers: dict[str, Any] = {
         "conductivity": [row for mesh in meshes for row in _mesh_rows(mesh)],
         "infinite_mesh": [row for found in study.convergence for row in _limit_rows(found)],
-        "energy_conservation": _measured(study.smearing_error(temperature), "W/(m K)", temperature=temperature),
-        "highest_frequency": _measured(float(study.finest.frequencies.max() / THZ), "THz"),
+        "energy_conservation": measured(study.smearing_error(temperature), "W/(m K)", temperature=temperature),
+        "highest_frequency": measured(float(study.finest.frequencies.max() / THZ), "THz"),
     }
     if portrait.elastic is not None:
-        numbers["elastic_constants"] = _measured(portrait.elastic.constants, "GPa", convention="Voigt, atoms relaxed")
+        numbers["elastic_constants"] = measured(portrait.elastic.constants, "GPa", convention="Voigt, atoms relaxed")
     if portrait.equation is not None:
         found = portrait.equation.bulk_modulus
-        numbers["bulk_modulus"] = _measured(found.value, "GPa", standard_error=found.standard_error, route="Murnaghan")
+        numbers["bulk_modulus"] = measured(found.value, "GPa", standard_error=found.standard_error, route="Murnaghan")
     if portrait.debye is not None:
         numbers["debye_temperature"] = {
-            name: _measured(getattr(portrait.debye, name), "K")
+            name: measured(getattr(portrait.debye, name), "K")
             for name in ("anderson", "christoffel", "low_frequency", "second_moment")
         }
     return numbers
@@ -95,20 +96,16 @@ def _mesh_rows(mesh: MeshConductivity) -> Iterator[dict[str, Any]]:
             yield {
                 "mesh": mesh_name(mesh),
                 "engine": mesh.engine,
-                "smearing": None if mesh.smearing is None else _measured(mesh.smearing, "rad/ps"),
+                "smearing": None if mesh.smearing is None else measured(mesh.smearing, "rad/ps"),
                 "isotopes": bool(mesh.isotopes.any()),
-                "temperature": _measured(float(kelvin), "K"),
+                "temperature": measured(float(kelvin), "K"),
                 "statistics": statistics,
-                **{part.replace(" ", "_"): _measured(mesh.tensor(part)[t, s], "W/(m K)") for part in parts},
+                **{part.replace(" ", "_"): measured(mesh.tensor(part)[t, s], "W/(m K)") for part in parts},
             }
 
 
 def _limit_rows(found: MeshConvergence) -> Iterator[dict[str, Any]]:
     for t, kelvin in enumerate(found.temperatures):
         for s, statistics in enumerate(found.statistics):
-            value = _measured(float(found.limit[t, s]), "W/(m K)", standard_error=float(found.error[t, s]))
-            yield {"part": found.part, "temperature": _measured(float(kelvin), "K"), "statistics": statistics, **value}
-
-
-def _measured(value: Any, unit: str, **more: Any) -> dict[str, Any]:
-    return {"value": value, "unit": unit, **more}
+            value = measured(float(found.limit[t, s]), "W/(m K)", standard_error=float(found.error[t, s]))
+            yield {"part": found.part, "temperature": measured(float(kelvin), "K"), "statistics": statistics, **value}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ldmd.report.overview import LOW_SHARE, Member, Overview, low_damping
-from ldmd.report.summary import CONVENTIONS, SCHEMA_VERSION, jsonable, measured, verdict_numbers
+from ldmd.report.summary import CONVENTIONS, SCHEMA_VERSION, jsonable, verdict_numbers
+from ldmd.report.text import measured
 
 
 def overview_summary(overview: Overview) -> dict[str, Any]:

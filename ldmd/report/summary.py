@@ -13,6 +13,7 @@ from ldmd.report.crystal_parts import PARTS
 from ldmd.report.crystal_section import crystal_numbers
 from ldmd.report.lattice_figures import LOCALISED, isotropic, moving
 from ldmd.report.linewidth_figure import flagged_modes
+from ldmd.report.text import measured
 from ldmd.results import Check, Estimate
 from ldmd.units import THZ
 
@@ -78,11 +79,6 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value)
-
-
-def measured(value: Any, unit: str, **more: Any) -> dict[str, Any]:
-    """A number with its unit and whatever else is known of it."""
-    return {"value": value, "unit": unit, **more}
 
 
 def _estimate(estimate: Estimate, **more: Any) -> dict[str, Any]:

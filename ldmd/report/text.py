@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 STATISTICS_NAMES = {"classical": "classical", "bose-einstein": "Bose–Einstein"}
 
@@ -109,3 +110,8 @@ def sentence(text: str) -> str:
 def slug(name: str) -> str:
     """Letters, digits and hyphens only: safe in file names and identifiers."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "case"
+
+
+def measured(value: Any, unit: str, **more: Any) -> dict[str, Any]:
+    """A number with its unit and whatever else is known of it."""
+    return {"value": value, "unit": unit, **more}
