@@ -47,6 +47,8 @@ def value_of(hint: object) -> object:
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)
         return tuple(value_of(each) for each in ((inner[0], inner[0]) if inner[-1] is Ellipsis else inner))
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.get_args(hint)[0]
     if isinstance(hint, types.UnionType):
         return value_of(typing.get_args(hint)[0])
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
