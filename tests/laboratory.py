@@ -17,7 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from laboratory_plants import BLINDABLE, CLEAN, HIGHEST, PLANTS, Specimen, blinded, realise
+from laboratory_plants import (
+    CLEAN,
+    FROM_FORCES,
+    HIGHEST,
+    IMPORTED,
+    PLANTS,
+    Specimen,
+    blinded,
+    of_file,
+    realise,
+)
 
 from ldmd.diagnosis.evidence import Evidence
 from ldmd.diagnosis.verdict import Cause, Thresholds, verdicts
@@ -60,12 +70,14 @@ class Score:
 
 
 def scores(specimens: Iterable[Specimen], limits: Thresholds | None = None) -> dict[str, Score]:
-    """By plant, those of a black box apart."""
+    """By plant, and apart the same without exact derivatives (a black box), and with nothing but a file."""
     found: dict[str, Score] = {}
     for specimen in specimens:
         found.setdefault(specimen.plant, Score()).add(specimen, limits)
-        if specimen.plant in BLINDABLE:
+        if specimen.plant in FROM_FORCES:
             found.setdefault(f"{specimen.plant}; black box", Score()).add(blinded(specimen), limits)
+        if specimen.plant in IMPORTED:
+            found.setdefault(f"{specimen.plant}; file", Score()).add(of_file(specimen), limits)
     return found
 
 

@@ -27,6 +27,7 @@ from laboratory_cells import HASTY, WIDE, Box, Cell, Kinked, at_minimum, by_diff
 
 from ldmd.diagnosis.collect import AUTODIFF, Conditions, Subject, collect, low_mode_count
 from ldmd.diagnosis.evidence import Evidence, unmeasured
+from ldmd.diagnosis.remeasurement import collective_step, remeasured
 from ldmd.diagnosis.verdict import Cause, difference
 from ldmd.force_constants.finite_differences import ThirdOrderDifferences
 from ldmd.force_constants.projection import project_third
@@ -35,6 +36,7 @@ from ldmd.force_constants.third import SiteThirdOrder, SparseThirdOrder, ThirdOr
 from ldmd.lattice.broadening import Gaussian
 from ldmd.lattice.linewidths import linewidths
 from ldmd.lattice.modes import Modes, normal_modes
+from ldmd.potentials.base import SitePotential
 from ldmd.units import BOLTZMANN, FORCE_TO_ACCELERATION, THZ
 
 TEMPERATURE = 300.0
@@ -152,6 +154,29 @@ def unknown(third: ThirdOrder, subject: Cell, generator: np.random.Generator | N
     return np.asarray(np.sqrt(np.mean(squares, axis=0)) > TOLERANCE)
 
 
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """Finite differences, and the black box whose forces they are made of."""
+
+    differences: ThirdOrderDifferences
+    box: Box
+
+    @classmethod
+    def of(
+        cls,
+        subject: Cell,
+        step: float,
+        precision: type = np.float64,
+        sigma: float = 0.0,
+        generator: np.random.Generator | None = None,
+        potential: SitePotential | None = None,
+    ) -> Made:
+        """With a step (Angstrom), in some precision, with noise (eV/Angstrom)."""
+        site = potential or subject.potential
+        kind = (precision, sigma, generator)
+        return cls(by_differences(Box(subject.atoms, site, *kind), step), Box(subject.atoms, site, *kind, margin=WIDE))
+
+
 @functools.lru_cache(maxsize=2)
 def seen(seed: int) -> Evidence:
     """What a potential that can be differentiated tells of a cell, whatever its force constants were made by."""
@@ -165,18 +190,24 @@ def spoilt(
     subject: Cell,
     known: Evidence,
     third: SparseThirdOrder,
-    made: ThirdOrderDifferences | None,
+    made: Made | None,
     truth: Callable[[np.ndarray], Truth],
 ) -> Specimen:
-    """Listed force constants beside what is ``seen`` of the same cell; ``truth`` from the linewidths."""
+    """Listed force constants beside what is ``seen`` of the same cell; ``truth`` from the linewidths.
+
+    Where their making is known, the forces that they were made of are asked once more, along doubtful modes.
+    """
     facts = {}
     if made is not None:
-        accuracy = made.accuracy
+        accuracy = made.differences.accuracy
         facts = {"sigma_force": accuracy.noise.independent, "truncation": accuracy.step.truncation_error}
         facts["displacement"] = accuracy.step.size
         facts |= {"scatter": accuracy.permutation, "expected_scatter": accuracy.step.error}
     source = "a file" if made is None else DIFFERENCES
     evidence = evidence_of(Subject(source, subject.atoms, subject.modes, subject.second, third, **facts))
+    if made is not None:
+        step = collective_step(made.differences.accuracy.step, len(subject.atoms))
+        evidence = remeasured(evidence, subject.modes, subject.atoms, Gaussian(WIDTH), made.box, step)
     names = ("slope", "kink_share", "steps", "gamma_of_step")
     scan = {name: getattr(known, name) for name in names} | {"gamma_exact": known.gamma}
     return Specimen(name, dataclasses.replace(evidence, **scan), truth(evidence.gamma))
@@ -188,6 +219,14 @@ def blinded(specimen: Specimen) -> Specimen:
     known = {name: nothing for name in ("gamma_exact", "slope", "kink_share")}
     steps = {"steps": np.empty(0), "gamma_of_step": np.empty((len(nothing), 0))}
     return dataclasses.replace(specimen, evidence=dataclasses.replace(specimen.evidence, **known, **steps))
+
+
+def of_file(specimen: Specimen) -> Specimen:
+    """The same where there are no more forces either."""
+    blind = blinded(specimen)
+    nothing = unmeasured(len(blind.evidence.modes))
+    evidence = dataclasses.replace(blind.evidence, gamma_remeasured=nothing, floor_remeasured=nothing)
+    return dataclasses.replace(blind, evidence=evidence)
 
 
 def nonlinearity(subject: Cell, modes: Iterable[int]) -> np.ndarray:
@@ -216,17 +255,16 @@ def nothing(seed: int, _: np.random.Generator) -> Specimen:
 
 
 @functools.lru_cache(maxsize=2)
-def sound_differences(seed: int) -> ThirdOrderDifferences:
+def sound_differences(seed: int) -> Made:
     """In double precision with a good step."""
-    subject = cell(seed)
-    return by_differences(Box(subject.atoms, subject.potential), 1e-3)
+    return Made.of(cell(seed), 1e-3)
 
 
 def noisy(
     name: str,
     seed: int,
     third: SparseThirdOrder,
-    made: ThirdOrderDifferences | None,
+    made: Made | None,
     generator: np.random.Generator | None,
     cause: Cause = Cause.NOISE,
 ) -> Specimen:
@@ -243,7 +281,7 @@ def good_differences(seed: int, _: np.random.Generator) -> Specimen:
         "good differences",
         cell(seed),
         known,
-        made.third,
+        made.differences.third,
         made,
         lambda gamma: differ(gamma, known.gamma, Cause.TRUNCATION, ~steady(seed)),
     )
@@ -251,21 +289,19 @@ def good_differences(seed: int, _: np.random.Generator) -> Specimen:
 
 def single_precision(step: float, seed: int, generator: np.random.Generator) -> Specimen:
     """Forces in single precision."""
-    subject = cell(seed)
-    made = by_differences(Box(subject.atoms, subject.potential, np.float32), step)
-    return noisy(f"float32, {step:g} Angstrom", seed, made.third, made, generator)
+    made = Made.of(cell(seed), step, np.float32)
+    return noisy(f"float32, {step:g} Angstrom", seed, made.differences.third, made, generator)
 
 
 def white_force_noise(seed: int, generator: np.random.Generator) -> Specimen:
     """Forces that are never twice the same, by 3e-6 to 1e-4 eV/Angstrom, at a step of 0.01 Angstrom."""
-    subject, sigma = cell(seed), 10.0 ** generator.uniform(-5.5, -4.0)
-    made = by_differences(Box(subject.atoms, subject.potential, np.float64, sigma, generator), 0.01)
-    return noisy("noise of forces", seed, made.third, made, generator)
+    made = Made.of(cell(seed), 0.01, sigma=10.0 ** generator.uniform(-5.5, -4.0), generator=generator)
+    return noisy("noise of forces", seed, made.differences.third, made, generator)
 
 
 def with_errors(seed: int, sigma: float, generator: np.random.Generator, symmetric: bool = False) -> SparseThirdOrder:
     """Every listed element with an error of its own, eV/Angstrom^3, or those equal by permutation with the same."""
-    third = sound_differences(seed).third
+    third = sound_differences(seed).differences.third
     if symmetric:
         ordered = np.sort(third.indices, axis=0).astype(np.int64)
         _, place = np.unique((ordered[0] * third.size + ordered[1]) * third.size + ordered[2], return_inverse=True)
@@ -281,7 +317,8 @@ def white_element_noise(seed: int, generator: np.random.Generator) -> Specimen:
 
 def projected_noise(seed: int, generator: np.random.Generator) -> Specimen:
     """Noise of forces, 1e-5 to 3e-4 eV/Angstrom, that was made to obey the sum rules afterwards."""
-    sigma_force, step, made = 10.0 ** generator.uniform(-5.0, -3.5), 0.01, sound_differences(seed)
+    sigma_force, step, sound = 10.0 ** generator.uniform(-5.0, -3.5), 0.01, sound_differences(seed)
+    made = sound.differences
     third = project_third(with_errors(seed, sigma_force / (2.0 * step**2), generator, True))[0]
     noise = dataclasses.replace(made.accuracy.noise, repetition=sigma_force)
     accuracy = dataclasses.replace(
@@ -290,7 +327,8 @@ def projected_noise(seed: int, generator: np.random.Generator) -> Specimen:
         permutation=0.0,
         step=dataclasses.replace(made.accuracy.step, size=step, sigma=sigma_force),
     )
-    told = dataclasses.replace(made, accuracy=accuracy)
+    box = dataclasses.replace(sound.box, sigma=sigma_force, generator=generator)
+    told = Made(dataclasses.replace(made, accuracy=accuracy), box)
     return noisy("noise, sum rules restored", seed, third, told, None)
 
 
@@ -313,7 +351,7 @@ def wrong_model(seed: int, generator: np.random.Generator) -> Specimen:
 def wrong_diagonal(seed: int, generator: np.random.Generator) -> Specimen:
     """Errors of the elements Phi_iii of some or all atoms, symmetric, by 1 to 30 eV/Angstrom^3."""
     made = sound_differences(seed)
-    third = made.third
+    third = made.differences.third
     size, part = 10.0 ** generator.uniform(0.0, 1.5), generator.uniform(0.1, 1.0)
     atoms = third.indices // 3
     same = np.all(atoms == atoms[0], axis=0) & (generator.random(third.size // 3) < part)[atoms[0]]
@@ -333,12 +371,12 @@ def cutoff_kink(seed: int, generator: np.random.Generator) -> Specimen:
     outer = beyond - step * generator.uniform(0.0, 1.0)
     potential = Kinked(silicon(), strength, outer - 0.2, outer)
     kinked = at_minimum(subject.atoms, potential)
-    made = by_differences(Box(subject.atoms, potential), step)
+    made = Made.of(subject, step, potential=potential)
     parts = (kinked.atoms, kinked.modes, kinked.second, kinked.third)
     known = evidence_of(Subject(AUTODIFF, *parts, potential=potential))
     doubtful = ~on_plateau(kinked.third, kinked.modes)
     truth = functools.partial(differ, clean=known.gamma, cause=Cause.KINK, doubtful=doubtful)
-    return spoilt("kink at a cutoff", kinked, known, made.third, made, truth)
+    return spoilt("kink at a cutoff", kinked, known, made.differences.third, made, truth)
 
 
 def soft_modes(seed: int, _: np.random.Generator) -> Specimen:
@@ -413,4 +451,7 @@ PLANTS: dict[str, Plant] = {
     "soft modes": soft_modes,
     "accidental resonance": resonance,
 }
-BLINDABLE = frozenset(PLANTS) - {"nothing", "wrong model", "soft modes", "accidental resonance"}
+IMPORTED = frozenset(PLANTS) - {"nothing", "wrong model", "soft modes", "accidental resonance"}
+"""Force constants that may come from a file;"""
+FROM_FORCES = IMPORTED - {"noise of elements"}
+"""those that were made of forces, of which more can be had."""

@@ -31,6 +31,7 @@ from ldmd.diagnosis.demand import FIRST_SHELL, Demand, ElementFacts, demand, sig
 from ldmd.diagnosis.evidence import Evidence
 from ldmd.diagnosis.exponent import FEWEST, SOUND, Exponent, exponent
 from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE
+from ldmd.diagnosis.reading import better_linewidths
 from ldmd.diagnosis.verdict import Cause, Verdict, noise_scale
 from ldmd.errors import InputError
 from ldmd.results import Check
@@ -276,10 +277,10 @@ def _blame_gate(physical: np.ndarray) -> Check:
 
 def _better(evidence: Evidence) -> np.ndarray:
     """Linewidths (mode,) that are nearer to the truth than those in use, as far as known; NaN elsewhere."""
-    known = [evidence.gamma_exact, evidence.gamma_projected]
-    better = np.where(np.isfinite(known[0]), known[0], known[1])
+    known = better_linewidths(evidence)
+    better = np.where(np.isfinite(known), known, evidence.gamma_projected)
     free = evidence.gamma_self_consistent
-    return np.where(np.isfinite(free) & ~np.isfinite(evidence.gamma_exact), free, better)
+    return np.where(np.isfinite(free) & ~np.isfinite(known), free, better)
 
 
 def _sound_constant(evidence: Evidence, physical: np.ndarray, conduction: Conduction) -> float:

@@ -31,6 +31,7 @@ import numpy as np
 
 from ldmd.diagnosis.evidence import Evidence
 from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE, Accuracy, required_accuracy, scatter, stored_triples
+from ldmd.diagnosis.reading import better_linewidths
 from ldmd.force_constants.third import SparseThirdOrder, ThirdOrder
 from ldmd.lattice.modes import Modes
 from ldmd.units import BOLTZMANN, FORCE_TO_ACCELERATION, THZ
@@ -119,7 +120,7 @@ def demand(evidence: Evidence, facts: ElementFacts) -> Demand | None:
     share = _allowed_share(evidence.effective_channels[shell])
     allowed = evidence.sigma_elements * np.sqrt(signal[usable] * share[usable] / floor[usable])
     place = int(np.argmin(allowed))
-    known = np.isfinite(evidence.gamma_exact[shell]) | (signal_to_noise(evidence)[shell] >= SIGNAL_TO_NOISE)
+    known = np.isfinite(better_linewidths(evidence)[shell]) | (signal_to_noise(evidence)[shell] >= SIGNAL_TO_NOISE)
     sigma, step = float(allowed[place]), evidence.displacement
     bending = None if math.isnan(facts.bending) else facts.bending
     return Demand(
@@ -181,5 +182,5 @@ def _elements_of(third: ThirdOrder) -> float:
 
 def _best_known(evidence: Evidence) -> np.ndarray:
     """Linewidths (mode,) freest of errors: exact ones, else the smaller of what is there with symmetries restored."""
-    restored = np.fmin(evidence.gamma, evidence.gamma_projected)
-    return np.where(np.isfinite(evidence.gamma_exact), evidence.gamma_exact, restored)
+    restored, known = np.fmin(evidence.gamma, evidence.gamma_projected), better_linewidths(evidence)
+    return np.where(np.isfinite(known), known, restored)

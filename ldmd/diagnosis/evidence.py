@@ -77,7 +77,23 @@ class Evidence:
             "description": "excess linewidth expected from scatter of measurements that nothing explains, HWHM",
         },
     )
-    """These two where they are not given: not measured."""
+    gamma_remeasured: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.empty(0),
+        metadata={
+            "dims": ("mode",),
+            "unit": "rad/ps",
+            "description": "linewidth from forces with all atoms displaced along two modes, HWHM",
+        },
+    )
+    floor_remeasured: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.empty(0),
+        metadata={
+            "dims": ("mode",),
+            "unit": "rad/ps",
+            "description": "excess linewidth that errors of that measurement would add, as measured, HWHM",
+        },
+    )
+    """These four where they are not given: not measured."""
     residuals: tuple[tuple[str, float], ...] = ()
     """Relative violations of the sum rules of the force constants in use, by name."""
     sigma_force: float = math.nan
@@ -86,13 +102,15 @@ class Evidence:
     """Standard deviation of independent errors of the elements of Phi3 in use, eV/Angstrom^3."""
     displacement: float = math.nan
     """Step of the finite differences in use, Angstrom."""
+    step_remeasured: float = math.nan
+    """How far atoms moved along each of two modes, Angstrom."""
     scatter: float = math.nan
     """Of repeated measurements of an element by finite differences, over what noise and truncation explain."""
     atoms: int = 0
     """In the cell; 0 where not known."""
 
     def __post_init__(self) -> None:
-        for name in ("diagonal_floor", "scatter_floor"):
+        for name in ("diagonal_floor", "scatter_floor", "gamma_remeasured", "floor_remeasured"):
             if not getattr(self, name).size:
                 object.__setattr__(self, name, unmeasured(len(self.modes)))
 

@@ -18,6 +18,8 @@ from ldmd.diagnosis.thresholds import REMOVED, Thresholds
 
 EXPLAINED = 3.0
 """Times the error that noise of forces makes of an element, up to which errors are put down to it."""
+ACCURATE = 0.15
+"""Expected relative error of a linewidth that was measured again, up to which it takes the place of an exact one."""
 UNCHANGED = 1e-3
 """Relative: linewidths that restoring the symmetries changes by less obeyed them before."""
 
@@ -43,6 +45,8 @@ class Reading:
     scatter_floor: float
     truncation: float
     gamma_exact: float
+    gamma_remeasured: float
+    floor_remeasured: float
     gamma_projected: float
     gamma_reference: float
     slope: float
@@ -75,28 +79,55 @@ class Reading:
 
     @property
     def exact(self) -> float:
-        """The linewidth of the exact derivative, rad/ps: force constants of that source are it."""
-        return self.gamma if self.source == "autodiff" and math.isnan(self.gamma_exact) else self.gamma_exact
+        """The linewidth of the exact derivative, rad/ps: that in use, or the better one."""
+        return self.gamma if self.source == "autodiff" and math.isnan(self.gamma_exact) else self.better
+
+    @property
+    def better(self) -> float:
+        """Another linewidth than that in use, rad/ps: by exact derivatives, or an accurate second measurement."""
+        if not math.isnan(self.gamma_exact):
+            return self.gamma_exact
+        return self.gamma_remeasured if self._accurate else math.nan
+
+    @property
+    def better_by(self) -> str:
+        """Where that comes from."""
+        return "forces along modes" if math.isnan(self.gamma_exact) else "automatic differentiation"
+
+    @property
+    def _accurate(self) -> bool:
+        gamma = self.gamma_remeasured
+        return expected_change(gamma, self.floor_remeasured, self.effective_channels) <= ACCURATE * gamma
 
     @property
     def noise(self) -> float:
         """By what independent errors are expected to change the linewidth, rad/ps."""
-        return self._expected(self.noise_floor)
+        return expected_change(self.gamma, self.noise_floor, self.effective_channels)
 
     @property
     def diagonal(self) -> float:
         """By what errors of the diagonal are expected to change it, rad/ps."""
-        return self._expected(self.diagonal_floor)
-
-    def _expected(self, floor: float) -> float:
-        """The floor, and the scatter about it by products with true matrix elements, which may have any sign."""
-        channels = self.effective_channels
-        products = 0.0 if math.isnan(channels) else 2.0 * math.sqrt(self.gamma * floor / max(channels, 1.0))
-        return math.hypot(floor, products)
+        return expected_change(self.gamma, self.diagonal_floor, self.effective_channels)
 
     def absent(self, *names: str) -> tuple[str, ...]:
         """Those of some meters that were not read."""
         return tuple(name for name in names if math.isnan(getattr(self, name)))
+
+
+def expected_change(gamma: float, floor: float, channels: float) -> float:
+    """By what errors of this floor change a linewidth, rad/ps: the floor, and products with true matrix elements.
+
+    The products may have any sign, and scatter; of unknown ``channels`` there are many. NaN for a ``gamma`` below zero.
+    """
+    if math.isnan(floor) or not gamma >= 0.0:
+        return math.nan
+    products = 0.0 if math.isnan(channels) else 2.0 * math.sqrt(gamma * floor / max(channels, 1.0))
+    return math.hypot(floor, products)
+
+
+def better_linewidths(evidence: Evidence) -> np.ndarray:
+    """Better linewidths (mode,) than those in use, rad/ps: ``Reading.better``."""
+    return np.array([one.better for one in readings(evidence, Thresholds())])
 
 
 def readings(evidence: Evidence, limits: Thresholds) -> list[Reading]:

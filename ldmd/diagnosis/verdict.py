@@ -4,7 +4,7 @@ Numerical causes are asked for first, for where the force constants are wrong no
 
 1. cutoff kink: derivative and finite steps along the mode disagree, the change falls as 1/step, and the mode
    stretches pairs that sit at a kink of the potential; of a black box, repeated measurements of the same elements
-   differ by more than their noise and truncation;
+   differ by more than their noise and truncation, and no second measurement confirms the linewidth;
 2. round-off or noise, truncation, a diagonal that does not balance the rest: whichever is expected to change the
    linewidth most (``ldmd.diagnosis.reading``), if that is enough;
 3. broken sum rule: restoring the symmetries changes the linewidth, by more than independent noise would;
@@ -13,7 +13,8 @@ Numerical causes are asked for first, for where the force constants are wrong no
    perturbation theory is used beyond its reach;
 6. physical: nothing of this, and enough was measured to say so; undecided otherwise.
 
-Agreement with the exact derivative of the same potential acquits of 2 and 3 at once. A meter that was not read (NaN)
+Agreement with the exact derivative of the same potential acquits of 2 and 3 at once; where there is none, so does that
+with an accurate second measurement (``ldmd.diagnosis.remeasurement``). A meter that was not read (NaN)
 acquits of nothing: where it would have decided, the verdict is "undecided" and names it. Two linewidths a and b
 differ by the share max(a, b) / min(a, b) - 1. All of this is a pure function of the evidence
 (``ldmd.diagnosis.evidence``).
@@ -111,12 +112,15 @@ def _kink(meters: Reading, limits: Thresholds) -> Verdict | None:
     A mode whose own steps did not reach the kink is spoilt by it where its force constants were made across it.
     """
     disagree = meters.scatter_ratio > limits.disagreement
-    if math.isnan(meters.exact) and (disagree or meters.scatter_floor >= meters.gamma / limits.signal_to_noise):
+    confirmed = difference(meters.gamma, meters.exact) <= limits.relative_change
+    black_box = math.isnan(meters.gamma_exact) and meters.source != "autodiff"
+    large = meters.scatter_floor >= meters.gamma / limits.signal_to_noise
+    if black_box and not confirmed and (disagree or large):
         sentence = (
             f"measurements of the same elements differ {meters.scatter_ratio:.3g} times as much as noise and "
             f"truncation explain, and nobody knows which are right: none of {meters.gamma:.3g} rad/ps can be trusted"
         )
-        return _blamed(meters, Cause.KINK, sentence)
+        return _blamed(meters, Cause.KINK, sentence + _comparison(meters))
     if not meters.kink_anywhere or not meters.kink_share >= limits.kink_share:
         return None
     base = meters.gamma if math.isnan(meters.exact) else meters.exact
@@ -155,7 +159,7 @@ def _errors(meters: Reading, limits: Thresholds) -> Verdict | None:
     cause = max(to_blame, key=lambda which: to_blame[which])
     share = f"{to_blame[cause] / meters.gamma:.0%} of the linewidth of {meters.gamma:.3g} rad/ps"
     sentence = f"{_CHANGES[cause]} {to_blame[cause]:.3g} rad/ps, {share}"
-    return _blamed(meters, cause, sentence + _comparison(meters.exact, "automatic differentiation"))
+    return _blamed(meters, cause, sentence + _comparison(meters))
 
 
 _CHANGES = {
@@ -180,7 +184,7 @@ def _sum_rule(meters: Reading, limits: Thresholds) -> Verdict | None:
     if meters.noise >= limits.explained_share * change:
         return None
     sentence += f", while independent errors would by {meters.noise:.2g} rad/ps"
-    return _blamed(meters, Cause.SUM_RULE, sentence + _comparison(meters.exact, "automatic differentiation"))
+    return _blamed(meters, Cause.SUM_RULE, sentence + _comparison(meters))
 
 
 def _unexplained(meters: Reading, limits: Thresholds) -> Verdict | None:
@@ -189,8 +193,8 @@ def _unexplained(meters: Reading, limits: Thresholds) -> Verdict | None:
         return None
     missing = meters.absent("noise_floor", "truncation", "gamma_projected", "kink_share", "slope")
     sentence = (
-        f"the linewidth is {meters.gamma:.3g} rad/ps and that of automatic differentiation {meters.exact:.3g}; no "
-        "meter that was read explains it"
+        f"the linewidth is {meters.gamma:.3g} rad/ps and that of {meters.better_by} {meters.exact:.3g}; no meter that "
+        "was read explains it"
     )
     return _undecided(meters, sentence, missing)
 
@@ -247,7 +251,7 @@ def _physical(meters: Reading, limits: Thresholds) -> Verdict:
         sentence = f"nothing speaks against {meters.gamma:.3g} rad/ps, but too little was measured"
         return _undecided(meters, sentence, missing)
     sentence = f"{meters.gamma:.3g} rad/ps is quiet in all that was measured"
-    sentence += _comparison(meters.exact, "automatic differentiation")
+    sentence += _comparison(meters)
     if meters.noise_floor >= 0.0:
         share = meters.noise_floor / meters.gamma
         sentence += f", {f'{share:.1g}' if share >= NOTICED else 'none'} of it noise"
@@ -280,8 +284,9 @@ def _state(meters: Reading) -> str:
     return ", ".join(parts)
 
 
-def _comparison(other: float, name: str) -> str:
-    return "" if math.isnan(other) else f" ({other:.3g} by {name})"
+def _comparison(meters: Reading) -> str:
+    """The better linewidth, where one is known and not in use itself."""
+    return "" if math.isnan(meters.better) else f" ({meters.better:.3g} by {meters.better_by})"
 
 
 def _blamed(meters: Reading, cause: Cause, sentence: str) -> Verdict:

@@ -1,0 +1,160 @@
+"""A second measurement of single linewidths: forces of a black box with all atoms moved along two modes at once.
+
+Third-order force constants by differences displace two atoms, and a matrix element phi_mnl sums the noise of all of
+them. For one mode m its phi_mnl can be measured as they stand: with x = h u_m + d u_n (u the motion of the atoms for a
+unit normal coordinate, amu^-1/2; F(x) the forces on the displaced atoms),
+
+    A_nl = -[F(h u_m + d u_n) - F(h u_m - d u_n) - F(-h u_m + d u_n) + F(-h u_m - d u_n)] . u_l / (4 h d),
+
+which is phi_mnl up to noise and truncation: four evaluations for each pair (m, n), for all l. The step s is how far
+the atoms move that a mode moves, h = s / a(u_m) with a(u)^2 = sum_i |u_i|^4 / sum_i |u_i|^2. In modes that move all N
+atoms alike noise of forces sigma_F then makes an error of standard deviation sigma_F sqrt(N) a(u_m) a(u_n) a(u_l) /
+(2 s^2): of single atoms displaced by s it would be N times as much (every element once), since here all atoms move in
+every evaluation.
+
+A_nl and A_ln are two measurements of one number, and the noise of one knows nothing of the other. So
+
+    phi^2 ~ A_nl A_ln    has no floor, and    e^2 = (A_nl - A_ln)^2 / 4
+
+is the noise of their mean as it is, with no model of it. In the golden rule the one gives the linewidth, the other the
+floor of errors of its measurement (``ldmd.diagnosis.noise_floor``). Truncation (~ s^2) and kinks are in both and do not
+show.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from ldmd.diagnosis.evidence import Evidence, unmeasured
+from ldmd.diagnosis.low_modes import LowModes
+from ldmd.diagnosis.reading import Reading, expected_change, readings
+from ldmd.diagnosis.thresholds import Thresholds
+from ldmd.force_constants.steps import Step, best_size
+from ldmd.lattice.modes import Modes
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+    from ldmd.lattice.broadening import Broadening
+    from ldmd.potentials.evaluations import Displacement
+
+DOUBTFUL = 0.05
+"""Relative change that errors are expected to make, above which a linewidth is measured again."""
+MOST = 12
+"""Linewidths that are measured again, the lowest first: 12 N evaluations each."""
+
+
+class ForceEvaluations(Protocol):
+    """Forces in displaced configurations, such as ``ldmd.potentials.evaluations.Evaluations`` has them."""
+
+    def forces(self, atoms: Atoms, displacements: Sequence[Displacement], description: str, /) -> Sequence[np.ndarray]:
+        """Forces (N, 3) in eV/Angstrom for each of them."""
+        ...
+
+
+def collective_step(step: Step, atoms: int) -> float:
+    """The displacement (Angstrom) along modes where noise and truncation are about equal.
+
+    ``step`` tells the noise and the bending as differences of single atoms show them; the noise being N times smaller,
+    the best step is N^(-1/4) of theirs.
+    """
+    return best_size(3, step.sigma, step.bending) * atoms**-0.25
+
+
+def remeasured(
+    evidence: Evidence,
+    modes: Modes,
+    atoms: Atoms,
+    broadening: Broadening,
+    evaluations: ForceEvaluations,
+    step: float,
+) -> Evidence:
+    """The evidence with linewidths of the lowest doubtful modes measured again, if the black box is all there is.
+
+    Nothing is measured where exact derivatives are known. ``step`` is how far atoms move, Angstrom.
+
+    Raises
+    ------
+    InputError
+        Where the black box fails; what it has answered is kept.
+    """
+    rows = doubtful(evidence)[:MOST]
+    if not len(rows):
+        return evidence
+    low_modes = LowModes(modes, (evidence.temperature,), (evidence.statistics,), broadening)
+    gamma, floor = unmeasured(len(evidence.modes)), unmeasured(len(evidence.modes))
+    for done, row in enumerate(rows):
+        name = f"forces along modes, {done + 1} of {len(rows)} in doubt"
+        mode = int(evidence.modes[row])
+        elements = matrix_elements(mode, modes, atoms, evaluations, step, name)
+        gamma[row], floor[row] = linewidth_and_floor(mode, elements, low_modes)
+    return dataclasses.replace(evidence, gamma_remeasured=gamma, floor_remeasured=floor, step_remeasured=step)
+
+
+def doubtful(evidence: Evidence, limits: Thresholds | None = None) -> np.ndarray:
+    """Rows of modes whose linewidths errors may have changed, exact derivatives not being known."""
+    limits = limits or Thresholds()
+    return np.array([row for row, one in enumerate(readings(evidence, limits)) if _in_doubt(one, limits)], dtype=int)
+
+
+def matrix_elements(
+    mode: int, modes: Modes, atoms: Atoms, evaluations: ForceEvaluations, step: float, description: str = "forces"
+) -> np.ndarray:
+    """A_nl (modes, modes) in eV/Angstrom^3 amu^-3/2 of the vibrating modes n (displaced) and l (projected on)."""
+    motions = modes.displacements[:, modes.vibrating]
+    first = modes.displacements[:, mode]
+    h = step / float(amplitude(first[:, None])[0])
+    d = step / amplitude(motions)
+    signs = ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0))
+    displacements = [
+        _displacement(a * h * first + b * length * other)
+        for length, other in zip(d, motions.T, strict=True)
+        for a, b in signs
+    ]
+    forces = evaluations.forces(atoms, displacements, description)
+    result = np.empty((len(d), len(d)))
+    for n, length in enumerate(d):
+        total = sum(a * b * np.asarray(forces[4 * n + k]).ravel() for k, (a, b) in enumerate(signs))
+        result[n] = -(total @ motions) / (4.0 * h * length)
+    return result
+
+
+def linewidth_and_floor(mode: int, elements: np.ndarray, low_modes: LowModes) -> tuple[float, float]:
+    """The linewidth without the floor of its own errors, and that floor; rad/ps, HWHM."""
+    modes = low_modes.modes
+    both = (0.5 * (elements + elements.T), 0.5 * (elements - elements.T))
+    mean, error = (float(low_modes.linewidth(mode, _contraction(part, modes)).item()) for part in both)
+    return mean - error, error
+
+
+def amplitude(displacements: np.ndarray) -> np.ndarray:
+    """a(u) (modes,) of displacements (3N, modes): the length of those of the atoms that take part."""
+    squares = np.sum(displacements.reshape(len(displacements) // 3, 3, -1) ** 2, axis=1)
+    return np.asarray(np.sqrt(np.sum(squares**2, axis=0) / np.sum(squares, axis=0)))
+
+
+def _contraction(elements: np.ndarray, modes: Modes) -> np.ndarray:
+    """M (3N, 3N) with u_n^T M u_l = phi_nl, eV/Angstrom^3 amu^-1/2: eigenvectors are orthonormal."""
+    vectors = modes.eigenvectors[:, modes.vibrating] * np.sqrt(np.repeat(modes.masses, 3))[:, None]
+    return np.asarray(vectors @ elements @ vectors.T)
+
+
+def _displacement(moved: np.ndarray) -> Displacement:
+    return tuple((atom, (x, y, z)) for atom, (x, y, z) in enumerate(moved.reshape(-1, 3).tolist()))
+
+
+def _in_doubt(one: Reading, limits: Thresholds) -> bool:
+    if not (one.gamma > 0.0 and math.isnan(one.exact)):
+        return False
+    enough = DOUBTFUL * one.gamma
+    changes = (
+        *(one.noise, one.diagonal, expected_change(one.gamma, one.scatter_floor, one.effective_channels)),
+        *(abs(one.truncation) * one.gamma, abs(one.gamma - one.gamma_projected)),
+    )
+    unknown = math.isnan(one.noise_floor) or math.isnan(one.truncation)
+    return unknown or one.scatter_ratio > limits.disagreement or any(change > enough for change in changes)
