@@ -102,7 +102,8 @@ def diagnose(runner: Runner, reference: str | None = None) -> Diagnosis:
         with progress("diagnosis", 1.0) as advance:
             subject = _subject(problem, lattice.modes)
             found = collect(subject, conditions, known, progress=increments(advance))
-            return _record(problem, lattice, subject, found)
+        evidence = _measured_again(problem, lattice.modes, conditions, found.evidence)
+        return _record(problem, lattice, subject, dataclasses.replace(found, evidence=evidence))
 
     return diagnosis_of(_with_reference(runner.stage(DIAGNOSIS, Record, compute), lattice.modes, known_reference))
 
@@ -204,6 +205,8 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
                 "frequency": float(evidence.frequencies[row]),
                 "linewidth": float(evidence.gamma[row]),
                 "noise_floor": _number(evidence.noise_floor[row]),
+                "remeasured_linewidth": _number(evidence.gamma_remeasured[row]),
+                "remeasured_noise_floor": _number(evidence.floor_remeasured[row]),
                 "reference_linewidth": _number(evidence.gamma_reference[row]),
                 "participation_ratio": _number(evidence.participation_ratio[row]),
                 "effective_channels": _number(evidence.effective_channels[row]),
@@ -219,6 +222,13 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def _force_constants(evidence: Evidence) -> Iterator[str]:
     """Errors of the force constants, as far as known, and what was not measured."""
+    again = np.isfinite(evidence.gamma_remeasured)
+    if again.any():
+        ratio = np.median(evidence.gamma[again] / evidence.gamma_remeasured[again])
+        yield (
+            f"{np.count_nonzero(again)} linewidths in doubt, measured again by forces along modes with atoms moved by "
+            f"{evidence.step_remeasured:.2g} A: those in use are {ratio:.3g} times as large in the median"
+        )
     if evidence.residuals:
         yield "sum rules, relative violations: " + ", ".join(f"{name} {size:.1e}" for name, size in evidence.residuals)
     if math.isnan(evidence.sigma_elements):
@@ -319,6 +329,17 @@ def _subject(problem: Problem, modes: Modes) -> Subject:
         scatter=accuracy.permutation,
         expected_scatter=accuracy.step.error,
     )
+
+
+def _measured_again(problem: Problem, modes: Modes, conditions: Conditions, evidence: Evidence) -> Evidence:
+    """With linewidths in doubt from forces along modes, where the potential is a black box."""
+    if not problem.by_differences or problem.exact_third is not None:
+        return evidence
+    from ldmd.diagnosis.remeasurement import collective_step, remeasured
+
+    step = collective_step(problem.differences.accuracy[1].step, len(problem.atoms))
+    with problem.evaluations() as asked:
+        return remeasured(evidence, modes, problem.atoms, conditions.broadening, asked, step)
 
 
 def _number(value: float) -> float | None:

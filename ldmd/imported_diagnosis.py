@@ -6,6 +6,7 @@ are not measured, and the verdicts say where that leaves them undecided.
 
 * Noise: force constants whose sum rules were restored show none any more, whatever they had. Their floor is unknown
   unless the noise of the forces and the step are told.
+* A black box has no derivatives, but forces along the modes in doubt (``ldmd.diagnosis.remeasurement``).
 * Truncation: rotations tie the third order to the second one, and what a step left out breaks that. In Stillinger-Weber
   silicon (216 atoms, steps of 0.01 and 0.03 Angstrom) the lowest twelve linewidths are wrong by 20 times the relative
   violation in the median and by 61 times at most, both ~ step^2. So a small violation acquits of truncation; a large
@@ -71,6 +72,8 @@ class Settings:
 def diagnose_files(files: Files, settings: Settings, problem: Problem | None = None) -> Diagnosis:
     """Read all meters that there are: without a ``problem`` those that need no potential.
 
+    A potential that is a black box measures the linewidths in doubt again.
+
     Raises
     ------
     InputError
@@ -81,8 +84,12 @@ def diagnose_files(files: Files, settings: Settings, problem: Problem | None = N
 
     subject = subject_of(files) if problem is None else _subject_with_potential(files, problem)
     with progress("diagnosis", 1.0) as advance:
-        found = collect(subject, _conditions(settings, subject.modes), progress=increments(advance))
-    return diagnosis_of(_record(subject, found))
+        conditions = _conditions(settings, subject.modes)
+        found = collect(subject, conditions, progress=increments(advance))
+    record = _record(subject, found)
+    if problem is not None and subject.exact is None:
+        record = dataclasses.replace(record, evidence=_measured_again(problem, subject, conditions, record.evidence))
+    return diagnosis_of(record)
 
 
 def settings_of(problem: Problem) -> Settings:
@@ -114,6 +121,15 @@ def _subject_with_potential(files: Files, problem: Problem) -> Subject:
         raise InputError("--fc3", f"a cell of {len(found.atoms)} atoms", fix) from error
     mine = Imported(found.program, problem.atoms, ordered.second_order(), ordered.third_order())
     return dataclasses.replace(_subject(files, mine), potential=problem.differentiable, exact=problem.exact_third)
+
+
+def _measured_again(problem: Problem, subject: Subject, conditions: Conditions, evidence: Evidence) -> Evidence:
+    from ldmd.diagnosis.remeasurement import collective_step, remeasured
+    from ldmd.force_constants.finite_differences import measured_step
+
+    with problem.evaluations() as asked:
+        step = collective_step(measured_step(subject.atoms, asked), len(subject.atoms))
+        return remeasured(evidence, subject.modes, subject.atoms, conditions.broadening, asked, step)
 
 
 def _subject(files: Files, imported: Imported) -> Subject:

@@ -162,7 +162,7 @@ class Problem:
             return exact(potential, self.primitive, settings.force_constants)
         box = np.rint(self.atoms.cell.array @ np.linalg.inv(self.primitive.cell.array)).astype(int)
         matrix = box if settings.force_constants is None else np.array(settings.force_constants)
-        with self._evaluations() as asked:
+        with self.evaluations() as asked:
             return by_differences(
                 asked, self.primitive, matrix, cutoff=self.pair_cutoff, step=self.settings.lattice.displacement
             )
@@ -205,12 +205,12 @@ class Problem:
         from ldmd.force_constants.finite_differences import second_order, third_order
 
         settings = self.settings.lattice
-        with self._evaluations() as asked:
+        with self.evaluations() as asked:
             two = second_order(self.atoms, asked, settings.displacement)
             three = third_order(self.atoms, asked, self.pair_cutoff, settings.displacement)
         return Differences(two.second, three.third, (two.accuracy, three.accuracy))
 
-    def _evaluations(self) -> contextlib.AbstractContextManager[Evaluations]:
+    def evaluations(self) -> contextlib.AbstractContextManager[Evaluations]:
         """Forces as a black box gives them, each asked for once in the life of the case folder."""
         from ldmd.potentials.black_box import AsePotential
         from ldmd.potentials.evaluations import evaluations

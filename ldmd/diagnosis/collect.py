@@ -175,9 +175,16 @@ def collect(
         sigma_elements=errors.sigma,
         displacement=subject.displacement,
         scatter=subject.scatter / subject.expected_scatter,
+        spacing=_spacing(modes),
         atoms=len(subject.atoms),
     )
     return Findings(evidence, floor, errors.rms, errors.diagonal_ratio)
+
+
+def _spacing(modes: Modes) -> float:
+    """Mean distance between neighbouring frequencies, rad/ps."""
+    frequencies = modes.frequencies[modes.vibrating]
+    return float(np.ptp(frequencies)) / max(len(frequencies) - 1, 1)
 
 
 def _unexplained_scatter(subject: Subject, floor: NoiseFloor, rows: np.ndarray) -> np.ndarray:

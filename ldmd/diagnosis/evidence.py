@@ -106,6 +106,8 @@ class Evidence:
     """How far atoms moved along each of two modes, Angstrom."""
     scatter: float = math.nan
     """Of repeated measurements of an element by finite differences, over what noise and truncation explain."""
+    spacing: float = math.nan
+    """Mean distance between neighbouring frequencies of the cell, rad/ps."""
     atoms: int = 0
     """In the cell; 0 where not known."""
 

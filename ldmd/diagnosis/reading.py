@@ -23,7 +23,7 @@ ACCURATE = 0.15
 UNCHANGED = 1e-3
 """Relative: linewidths that restoring the symmetries changes by less obeyed them before."""
 
-OTHERS = ("frequency", "scatter_ratio")
+OTHERS = ("frequency", "scatter_ratio", "kernel_in_levels")
 """Numbers about a mode that are no columns of the evidence."""
 
 
@@ -58,6 +58,8 @@ class Reading:
     """or those along another mode: the force constants then were made across it as well."""
     atoms: int
     scatter_ratio: float
+    kernel_in_levels: float
+    """Width of the kernel over the mean distance between frequencies of the cell."""
 
     @classmethod
     def of(cls, evidence: Evidence, row: int, scale: float, kinked: np.ndarray) -> Reading:
@@ -74,6 +76,7 @@ class Reading:
             kink_anywhere=bool(kinked.any()),
             atoms=evidence.atoms,
             scatter_ratio=evidence.scatter,
+            kernel_in_levels=evidence.width / evidence.spacing,
             **values,
         )
 

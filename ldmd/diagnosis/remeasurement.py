@@ -49,11 +49,19 @@ MOST = 12
 """Linewidths that are measured again, the lowest first: 12 N evaluations each."""
 
 
+class Answers(Protocol):
+    """Forces (N, 3) in eV/Angstrom by the number of the configuration."""
+
+    def __getitem__(self, number: int, /) -> np.ndarray:
+        """Of one configuration."""
+        ...
+
+
 class ForceEvaluations(Protocol):
     """Forces in displaced configurations, such as ``ldmd.potentials.evaluations.Evaluations`` has them."""
 
-    def forces(self, atoms: Atoms, displacements: Sequence[Displacement], description: str, /) -> Sequence[np.ndarray]:
-        """Forces (N, 3) in eV/Angstrom for each of them."""
+    def forces(self, atoms: Atoms, displacements: Sequence[Displacement], description: str, /) -> Answers:
+        """Of each of them."""
         ...
 
 

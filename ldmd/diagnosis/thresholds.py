@@ -58,7 +58,10 @@ class Thresholds:
         1.0 / math.pi, "1", "linewidth (HWHM) over angular frequency above which a mode is no oscillation"
     )
     self_consistent_ratio: float = _limit(
-        2.0, "1", "a resonance is accidental where lines that broaden each other are narrower by this factor"
+        2.0, "1", "a resonance is accidental where lines that broaden each other are narrower by this factor,"
+    )
+    resolved_ratio: float = _limit(
+        1.5, "1", "or by this one where the kernel is narrower than the mean distance between frequencies of the cell"
     )
 
     def explained(self) -> Iterator[tuple[str, float, str, str]]:

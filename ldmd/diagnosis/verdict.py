@@ -216,18 +216,25 @@ def _few_channels_or_soft(meters: Reading, limits: Thresholds) -> Verdict | None
     """Perturbation theory with a fixed kernel does not hold: a few channels decide, or the mode does not oscillate."""
     few = meters.effective_channels < limits.effective_channels or meters.top_two_share > limits.top_two_share
     free = meters.gamma_self_consistent
-    # Lines that broaden each other know better than the slope at one width; that decides where they are not known.
-    kernel = meters.width_sensitivity < limits.width_sensitivity
-    narrower = meters.gamma > limits.self_consistent_ratio * free and not meters.width_sensitivity > 0.0
-    accidental = few and (kernel if math.isnan(free) else narrower)
+    # A kernel that resolves single levels hits or misses them. Of a wider one the slope tells whether it decides, and
+    # lines that broaden each other whether that makes a difference.
+    resolved = meters.kernel_in_levels < 1.0
+    falls = meters.width_sensitivity < limits.width_sensitivity
+    if math.isnan(free):
+        accidental = few and falls
+    elif resolved:
+        accidental = few and meters.gamma > limits.resolved_ratio * free
+    else:
+        accidental = few and falls and meters.gamma > limits.self_consistent_ratio * free
     overdamped = meters.gamma > limits.ioffe_regel * meters.frequency
     few_atoms = meters.participation_ratio < max(
         limits.participation_ratio, limits.few_atoms / meters.atoms if meters.atoms else 0.0
     )
     soft = few_atoms and meters.gamma > limits.softness * meters.frequency
     if soft and accidental and not math.isnan(free):
-        # Where the channels are as wide as their own lines, only what is truly soft stays overdamped.
-        soft = free > limits.softness * meters.frequency
+        # Where the channels are as wide as their own lines, only what is truly soft stays overdamped; and a kernel that
+        # resolves single levels has to be mended before anything else can be said.
+        soft = free > limits.softness * meters.frequency and not resolved
         accidental = not soft
     if soft and not accidental:
         return _blamed(meters, Cause.LOCALISED, _state(meters))

@@ -24,7 +24,7 @@ from ldmd.force_constants.crystal_symmetry import Operations, identity, operatio
 from ldmd.force_constants.displacements import plan_second, plan_third
 from ldmd.force_constants.noise import ForceNoise, force_noise
 from ldmd.force_constants.second import SecondOrder
-from ldmd.force_constants.steps import Step, choose_step
+from ldmd.force_constants.steps import NEAREST, Step, choose_step
 from ldmd.force_constants.third import SparseThirdOrder
 from ldmd.potentials.black_box import require_knows
 from ldmd.potentials.evaluations import Evaluations
@@ -168,6 +168,20 @@ def measured_noise(atoms: Atoms, evaluations: Evaluations) -> ForceNoise:
 
     parts = [atoms.numbers, atoms.positions, atoms.cell.array]
     return ForceNoise(*evaluations.remembered("noise of forces", digest(*parts), measure).tolist())
+
+
+def measured_step(atoms: Atoms, evaluations: Evaluations) -> Step:
+    """The best step of the third order and its errors, by a hundred evaluations: where none are to be made.
+
+    Raises
+    ------
+    InputError
+        Where the black box fails.
+    """
+    distances = atoms.get_all_distances(mic=True)
+    nearest = float(distances[distances > 0.0].min())
+    plan = plan_third(identity(len(atoms)), *pairs_within_cutoff(atoms, NEAREST * nearest))
+    return choose_step(atoms, plan, evaluations, measured_noise(atoms, evaluations).sigma)
 
 
 def evaluations_needed(atoms: Atoms, cutoff: float | None = None, symmetry: bool = True) -> tuple[int, int]:

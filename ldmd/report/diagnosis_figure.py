@@ -64,6 +64,7 @@ def linewidth_causes(evidence: Evidence, causes: Sequence[str], others: tuple[np
         column("linewidth HWHM [rad/ps]", evidence.gamma),
         column("noise floor [rad/ps]", evidence.noise_floor),
         column("linewidth by automatic differentiation [rad/ps]", evidence.gamma_exact),
+        column("linewidth by forces along modes [rad/ps]", evidence.gamma_remeasured),
         column("participation ratio [1]", evidence.participation_ratio),
         column("effective channels [1]", evidence.effective_channels),
         column("cause", list(causes)),
@@ -82,7 +83,8 @@ def gamma_at(linewidths: Linewidths, temperature: float, statistics: str) -> np.
 def _linewidths(evidence: Evidence) -> tuple[np.ndarray, ...]:
     """All that are drawn of the diagnosed modes."""
     exact = () if evidence.source == "autodiff" else (evidence.gamma_exact,)
-    return (evidence.gamma, evidence.gamma_of_step.ravel(), evidence.gamma_reference, *exact)
+    others = (evidence.gamma_of_step.ravel(), evidence.gamma_reference, evidence.gamma_remeasured)
+    return (evidence.gamma, *others, *exact)
 
 
 def _scale(axes: Axes, nu: np.ndarray, linewidths: Sequence[np.ndarray]) -> None:
@@ -145,6 +147,11 @@ def _alternatives(axes: Axes, nu: np.ndarray, evidence: Evidence) -> list[Line2D
         handles.append(
             Line2D([], [], ls="", marker="o", mfc="none", color=style.INK, label="automatic differentiation")
         )
+    again = evidence.gamma_remeasured > 0.0
+    if again.any():
+        axes.scatter(nu[again], evidence.gamma_remeasured[again], s=30, marker="D", fc="none", ec=style.INK, lw=0.8)
+        label = "forces along modes"
+        handles.append(Line2D([], [], ls="", marker="D", ms=5, mfc="none", color=style.INK, label=label))
     reference = np.isfinite(evidence.gamma_reference)
     if reference.any():
         axes.scatter(

@@ -16,6 +16,7 @@ from ase.build import bulk
 from small_case import CASE_TOML, replace_in
 
 from ldmd.commands import diagnose_case, diagnose_imported
+from ldmd.diagnosis import remeasurement
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange import phono3py
 from ldmd.force_constants.exchange.constants import of_supercell
@@ -26,6 +27,9 @@ from ldmd.report.tables import diagnosis_table
 from ldmd.structures import write_structure
 
 PARAMETERS = Path(__file__).resolve().parents[2] / "cases" / "silicon-glass" / "Si.sw"
+BLACK_BOX = f"""kind = "ase"
+calculator = "ldmd.potentials.reading:calculator"
+arguments = {{ kind = "stillinger-weber", parameters = "{PARAMETERS.name}" }}"""
 LATTICE = 5.4310
 """Angstrom."""
 
@@ -150,6 +154,24 @@ def test_files_are_held_against_the_potential_of_a_case(
     else:
         assert np.median(own / expected) > 1.5
         assert numbers["causes"].get("round-off or noise", 0) >= 6
+
+
+def test_a_black_box_measures_again_what_is_in_doubt(
+    case: Path, exact: tuple[list[str], dict, bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noise in a file, and nothing but forces to tell: the linewidths of exact derivatives come out."""
+    monkeypatch.setattr(remeasurement, "MOST", 3)
+    third = written_by_another_program(case, tmp_path / "files", 0.5)
+    boxed = tmp_path / "boxed"
+    shutil.copytree(case, boxed, ignore=shutil.ignore_patterns(".ldmd"))
+    replace_in(boxed / "case.toml", f'kind = "stillinger-weber"\nparameters = "{PARAMETERS.name}"', BLACK_BOX)
+    lines, numbers, sound = diagnose_imported(third, None, None, 0.0, 0.0, (None, None), boxed)
+    again = np.array([mode["remeasured_linewidth"] for mode in numbers["modes"]], dtype=float)
+    expected = np.array([mode["linewidth"] for mode in exact[1]["modes"]])
+    known = np.isfinite(again)
+    assert not sound and list(np.flatnonzero(known)) == [0, 1, 2]
+    np.testing.assert_allclose(again[known], expected[known], rtol=0.02)
+    assert any("measured again by forces along modes" in line for line in lines)
 
 
 def test_files_of_another_structure_are_refused(case: Path, tmp_path: Path) -> None:

@@ -39,7 +39,12 @@ GUILTY: dict[Cause, dict[str, float]] = {
     Cause.MODEL: {"gamma_reference": 0.2},
     Cause.LOCALISED: {name: 5.0 for name in ("gamma", "gamma_exact", "gamma_projected", "gamma_reference")}
     | {"gamma_self_consistent": 4.0, "participation_ratio": 0.1},
-    Cause.RESONANCE: {"gamma_self_consistent": 0.1, "effective_channels": 3.0, "top_two_share": 0.8},
+    Cause.RESONANCE: {
+        "gamma_self_consistent": 0.1,
+        "effective_channels": 3.0,
+        "top_two_share": 0.8,
+        "width_sensitivity": -0.9,
+    },
     Cause.PHYSICAL: {},
     Cause.UNDECIDED: {"gamma": 1.0, "gamma_projected": 1.0},
 }
@@ -56,7 +61,8 @@ DECISIVE = {
 
 
 def evidence(*rows: dict[str, float], source: str = "finite differences", steps: float = 0.5) -> Evidence:
-    columns = {name: np.array([{**SOUND, **row}[name] for row in rows]) for name in SOUND}
+    names = {*SOUND, *(name for row in rows for name in row)}
+    columns = {name: np.array([{**SOUND, **row}.get(name, math.nan) for row in rows]) for name in names}
     return Evidence(
         temperature=300.0,
         statistics="classical",
@@ -158,6 +164,43 @@ def test_self_consistent_lines_tell_soft_modes_from_resonances() -> None:
     assert verdict({**soft, "gamma_self_consistent": 0.1}).cause is Cause.RESONANCE
     found = verdict({**soft, "gamma_self_consistent": math.nan})
     assert (found.cause, found.missing) == (Cause.UNDECIDED, ("gamma_self_consistent",))
+
+
+def test_a_kernel_that_resolves_levels_is_held_against_the_lines() -> None:
+    """It need not stand on the flank of a line, and a localised mode cannot be told before it is mended."""
+    off_peak = {**GUILTY[Cause.RESONANCE], "width_sensitivity": 0.4, "participation_ratio": 0.1}
+    found = {
+        spacing: verdicts(dataclasses.replace(evidence(off_peak), spacing=spacing))[0].cause for spacing in (0.5, 2.0)
+    }
+    assert found == {0.5: Cause.PHYSICAL, 2.0: Cause.RESONANCE}
+
+
+NOISY = {**GUILTY[Cause.NOISE], "floor_remeasured": 1e-4}
+
+
+def test_a_second_measurement_acquits_and_convicts() -> None:
+    """What noise is expected to do is one thing, what it did another."""
+    assert verdict({**NOISY, "gamma_remeasured": 0.45}).cause is Cause.PHYSICAL
+    found = verdict({**NOISY, "gamma_remeasured": 0.3})
+    assert found.cause is Cause.NOISE
+    assert "0.3 by forces along modes" in found.evidence
+    unexpected = verdict({**FILE, "gamma_remeasured": 0.3, "floor_remeasured": 1e-4})
+    assert unexpected.cause is Cause.UNDECIDED
+    assert "forces along modes" in unexpected.evidence
+
+
+def test_a_second_measurement_that_is_noisy_itself_is_no_witness() -> None:
+    """Nor one that came out negative."""
+    for again in ({"gamma_remeasured": 0.45, "floor_remeasured": 0.2}, {"gamma_remeasured": -0.1}):
+        assert verdict({**NOISY, **again}).cause is Cause.NOISE
+
+
+def test_measurements_that_scatter_are_sound_where_a_second_one_confirms_them() -> None:
+    row = {**FILE, "gamma_remeasured": 0.45, "floor_remeasured": 1e-4}
+    scattered = dataclasses.replace(evidence(row), scatter=1e4)
+    assert verdicts(scattered)[0].cause is Cause.PHYSICAL
+    row["gamma_remeasured"] = 0.2
+    assert verdicts(dataclasses.replace(evidence(row), scatter=1e4))[0].cause is Cause.KINK
 
 
 def test_correlated_errors_are_less_than_their_floor() -> None:
