@@ -25,8 +25,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, overload
 
 import numpy as np
 
@@ -36,15 +36,17 @@ from ldmd.diagnosis.reading import Reading, expected_change, readings
 from ldmd.diagnosis.thresholds import Thresholds
 from ldmd.force_constants.steps import Step, best_size
 from ldmd.lattice.modes import Modes
+from ldmd.potentials.evaluations import Displacement
 
 if TYPE_CHECKING:
     from ase import Atoms
 
     from ldmd.lattice.broadening import Broadening
-    from ldmd.potentials.evaluations import Displacement
 
 DOUBTFUL = 0.05
 """Relative change that errors are expected to make, above which a linewidth is measured again."""
+SIGNS = ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0))
+"""Of the displacements along two modes in a mixed difference; their product is the weight."""
 MOST = 12
 """Linewidths that are measured again, the lowest first: 12 N evaluations each."""
 
@@ -96,10 +98,9 @@ def remeasured(
         return evidence
     low_modes = LowModes(modes, (evidence.temperature,), (evidence.statistics,), broadening)
     gamma, floor = unmeasured(len(evidence.modes)), unmeasured(len(evidence.modes))
-    for done, row in enumerate(rows):
-        name = f"forces along modes, {done + 1} of {len(rows)} in doubt"
-        mode = int(evidence.modes[row])
-        elements = matrix_elements(mode, modes, atoms, evaluations, step, name)
+    chosen = [int(mode) for mode in evidence.modes[rows]]
+    found = matrix_elements(chosen, modes, atoms, evaluations, step)
+    for row, mode, elements in zip(rows, chosen, found, strict=True):
         gamma[row], floor[row] = linewidth_and_floor(mode, elements, low_modes)
     return dataclasses.replace(evidence, gamma_remeasured=gamma, floor_remeasured=floor, step_remeasured=step)
 
@@ -111,25 +112,50 @@ def doubtful(evidence: Evidence, limits: Thresholds | None = None) -> np.ndarray
 
 
 def matrix_elements(
-    mode: int, modes: Modes, atoms: Atoms, evaluations: ForceEvaluations, step: float, description: str = "forces"
-) -> np.ndarray:
-    """A_nl (modes, modes) in eV/Angstrom^3 amu^-3/2 of the vibrating modes n (displaced) and l (projected on)."""
+    chosen: Sequence[int], modes: Modes, atoms: Atoms, evaluations: ForceEvaluations, step: float
+) -> Iterator[np.ndarray]:
+    """A_nl (modes, modes) in eV/Angstrom^3 amu^-3/2 for every chosen mode m, an index among all 3N.
+
+    n (displaced) and l (projected on) are the vibrating modes.
+    """
     motions = modes.displacements[:, modes.vibrating]
-    first = modes.displacements[:, mode]
-    h = step / float(amplitude(first[:, None])[0])
-    d = step / amplitude(motions)
-    signs = ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0))
-    displacements = [
-        _displacement(a * h * first + b * length * other)
-        for length, other in zip(d, motions.T, strict=True)
-        for a, b in signs
-    ]
-    forces = evaluations.forces(atoms, displacements, description)
-    result = np.empty((len(d), len(d)))
-    for n, length in enumerate(d):
-        total = sum(a * b * np.asarray(forces[4 * n + k]).ravel() for k, (a, b) in enumerate(signs))
-        result[n] = -(total @ motions) / (4.0 * h * length)
-    return result
+    firsts = modes.displacements[:, list(chosen)]
+    h, d = step / amplitude(firsts), step / amplitude(motions)
+    moves = _Moves(h * firsts, d * motions)
+    forces = evaluations.forces(atoms, moves, f"forces along {len(chosen)} modes in doubt")
+    for m in range(len(chosen)):
+        result = np.empty((len(d), len(d)))
+        for n in range(len(d)):
+            start = (m * len(d) + n) * len(SIGNS)
+            mixed = sum(a * b * forces[start + k] for k, (a, b) in enumerate(SIGNS))
+            result[n] = -(np.ravel(mixed) @ motions) / (4.0 * h[m] * d[n])
+        yield result
+
+
+@dataclasses.dataclass(frozen=True)
+class _Moves(Sequence[Displacement]):
+    """Displacements along all pairs of two sets of motions with all signs, made when asked for: they are many."""
+
+    firsts: np.ndarray
+    """(3N, m), Angstrom."""
+    others: np.ndarray
+    """(3N, n), Angstrom."""
+
+    def __len__(self) -> int:
+        return len(SIGNS) * self.firsts.shape[1] * self.others.shape[1]
+
+    @overload
+    def __getitem__(self, number: int, /) -> Displacement: ...
+    @overload
+    def __getitem__(self, number: slice, /) -> list[Displacement]: ...
+    def __getitem__(self, number: int | slice, /) -> Displacement | list[Displacement]:
+        """Ordered by the first motion, then the other one, then the signs."""
+        if isinstance(number, slice):
+            return [self[n] for n in range(len(self))[number]]
+        pair, sign = divmod(range(len(self))[number], len(SIGNS))
+        m, n = divmod(pair, self.others.shape[1])
+        moved = SIGNS[sign][0] * self.firsts[:, m] + SIGNS[sign][1] * self.others[:, n]
+        return tuple((atom, (x, y, z)) for atom, (x, y, z) in enumerate(moved.reshape(-1, 3).tolist()))
 
 
 def linewidth_and_floor(mode: int, elements: np.ndarray, low_modes: LowModes) -> tuple[float, float]:
@@ -150,10 +176,6 @@ def _contraction(elements: np.ndarray, modes: Modes) -> np.ndarray:
     """M (3N, 3N) with u_n^T M u_l = phi_nl, eV/Angstrom^3 amu^-1/2: eigenvectors are orthonormal."""
     vectors = modes.eigenvectors[:, modes.vibrating] * np.sqrt(np.repeat(modes.masses, 3))[:, None]
     return np.asarray(vectors @ elements @ vectors.T)
-
-
-def _displacement(moved: np.ndarray) -> Displacement:
-    return tuple((atom, (x, y, z)) for atom, (x, y, z) in enumerate(moved.reshape(-1, 3).tolist()))
 
 
 def _in_doubt(one: Reading, limits: Thresholds) -> bool:

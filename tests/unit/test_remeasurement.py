@@ -87,15 +87,16 @@ def test_matrix_elements_are_those_of_the_force_constants(crystal: Crystal) -> N
     mode, motions = 5, crystal.modes.displacements
     expected = np.einsum("ijk,i,jn,kl->nl", crystal.forces.third, motions[:, mode], motions, motions, optimize=True)
     vibrating = crystal.modes.vibrating
-    found = matrix_elements(mode, crystal.modes, crystal.atoms, crystal.forces, 0.3)
+    (found,) = matrix_elements([mode], crystal.modes, crystal.atoms, crystal.forces, 0.3)
     np.testing.assert_allclose(found, expected[np.ix_(vibrating, vibrating)], atol=1e-10 * np.abs(expected).max())
 
 
 def test_linewidths_are_those_of_the_triplet_sum(crystal: Crystal) -> None:
     known = linewidths(crystal.subject.third, crystal.modes, (300.0,), ("classical",), KERNEL).gamma[0, 0]
-    for mode in np.flatnonzero(crystal.modes.vibrating)[:4]:
-        elements = matrix_elements(int(mode), crystal.modes, crystal.atoms, crystal.forces, STEP)
-        gamma, floor = linewidth_and_floor(int(mode), elements, low_modes(crystal.modes))
+    chosen = np.flatnonzero(crystal.modes.vibrating)[:4].tolist()
+    found = matrix_elements(chosen, crystal.modes, crystal.atoms, crystal.forces, STEP)
+    for mode, elements in zip(chosen, found, strict=True):
+        gamma, floor = linewidth_and_floor(mode, elements, low_modes(crystal.modes))
         assert gamma == pytest.approx(known[mode], rel=1e-8)
         assert floor < 1e-15 * gamma
 
@@ -103,18 +104,17 @@ def test_linewidths_are_those_of_the_triplet_sum(crystal: Crystal) -> None:
 def test_noise_is_measured_and_taken_off(crystal: Crystal) -> None:
     """Errors of the size that the formula says, a floor as measured, and no floor left in the linewidth."""
     sigma, mode = 3e-3, 4
-    exact = matrix_elements(mode, crystal.modes, crystal.atoms, crystal.forces, STEP)
+    (exact,) = matrix_elements([mode], crystal.modes, crystal.atoms, crystal.forces, STEP)
     gamma, _ = linewidth_and_floor(mode, exact, low_modes(crystal.modes))
     forces, motions = noisy(crystal, sigma), crystal.modes.displacements
     a = amplitude(motions)
     predicted = sigma * np.outer(a, np.linalg.norm(motions, axis=0)) * a[mode] / (2.0 * STEP**2)
     vibrating, found, raw, errors = crystal.modes.vibrating, [], [], []
     for _ in range(60):
-        elements = matrix_elements(mode, crystal.modes, crystal.atoms, forces, STEP)
+        (elements,) = matrix_elements([mode], crystal.modes, crystal.atoms, forces, STEP)
         errors.append((elements - exact) / predicted[np.ix_(vibrating, vibrating)])
         found.append(linewidth_and_floor(mode, elements, low_modes(crystal.modes)))
-        mean, none = 0.5 * (elements + elements.T), low_modes(crystal.modes)
-        raw.append(linewidth_and_floor(mode, mean, none)[0])
+        raw.append(linewidth_and_floor(mode, 0.5 * (elements + elements.T), low_modes(crystal.modes))[0])
     assert np.std(errors) == pytest.approx(1.0, abs=0.02)
     unbiased, floors = np.array(found).T
     biased = np.array(raw)
