@@ -76,6 +76,11 @@ class ElasticConstants:
     stress: np.ndarray = quantity(("axis", "other_axis"), "GPa", "static stress, positive under tension")
 
     @property
+    def softest(self) -> float:
+        """The smallest eigenvalue, GPa; a crystal gives way to a strain where it is not positive."""
+        return float(np.linalg.eigvalsh(self.constants).min())
+
+    @property
     def averages(self) -> Averages:
         """Voigt and Reuss averages of any crystal."""
         stiff, soft = self.constants, np.linalg.inv(self.constants)
@@ -100,7 +105,7 @@ class ElasticConstants:
             ),
             Check(
                 "smallest eigenvalue of the elastic constants",
-                float(np.linalg.eigvalsh(self.constants).min()),
+                self.softest,
                 ">=",
                 0.0,
                 "GPa",
@@ -124,14 +129,21 @@ class ElasticConstants:
         return np.asarray(self.constants[place[:, :, None, None], place[None, None, :, :]])
 
     def mean_speed_anderson(self) -> float:
-        """v_m = [(2/v_t^3 + 1/v_l^3) / 3]^(-1/3) from Hill's moduli, Angstrom/ps (J. Phys. Chem. Solids 24, 909)."""
+        """v_m = [(2/v_t^3 + 1/v_l^3) / 3]^(-1/3) from Hill's moduli, Angstrom/ps (J. Phys. Chem. Solids 24, 909).
+
+        NaN for a crystal that gives way to a strain, which has no sound.
+        """
+        if not self.softest > 0.0:
+            return float("nan")
         bulk, shear = self.averages.bulk, self.averages.shear
         scale = FORCE_TO_ACCELERATION / GPA / self.density
         transverse, longitudinal = np.sqrt(shear * scale), np.sqrt((bulk + 4.0 / 3.0 * shear) * scale)
         return float(((2.0 / transverse**3 + 1.0 / longitudinal**3) / 3.0) ** (-1.0 / 3.0))
 
     def mean_speed(self) -> float:
-        """The same mean over all directions and polarisations of the crystal itself, Angstrom/ps."""
+        """The same mean over all directions and polarisations of the crystal itself, Angstrom/ps; NaN as above."""
+        if not self.softest > 0.0:
+            return float("nan")
         cosines, weights = np.polynomial.legendre.leggauss(DIRECTIONS)
         azimuths = (np.arange(2 * DIRECTIONS) + 0.5) * np.pi / DIRECTIONS
         heights, turns = (each.ravel() for each in np.meshgrid(cosines, azimuths, indexing="ij"))

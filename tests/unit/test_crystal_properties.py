@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -337,6 +338,12 @@ def test_anderson_is_exact_where_all_directions_are_equal() -> None:
     speeds = solid.speeds(np.array([[0.0, 0.6, 0.8]]))[0]
     squares = np.array([shear, shear, bulk_modulus + 4.0 * shear / 3.0]) / GPA * FORCE_TO_ACCELERATION / 1.4
     np.testing.assert_allclose(speeds, np.sqrt(squares), rtol=1e-9)
+
+
+def test_a_crystal_that_gives_way_has_no_sound_and_a_failed_check() -> None:
+    soft = ElasticConstants(0.05, 1.4, np.diag([90.0, 90.0, 90.0, 30.0, 30.0, -1.0]), np.zeros((3, 3)))
+    assert math.isnan(soft.mean_speed()) and math.isnan(soft.mean_speed_anderson())
+    assert [check.passed for check in soft.checks] == [True, False]
 
 
 def test_murnaghan_gives_back_what_made_the_energies() -> None:
