@@ -104,8 +104,10 @@ class Reading:
 
     @property
     def noise(self) -> float:
-        """By what independent errors are expected to change the linewidth, rad/ps."""
-        return expected_change(self.gamma, self.noise_floor, self.effective_channels)
+        """By what independent errors are expected to change the linewidth, rad/ps: those that the sum rules show, or
+        that repeated measurements show and nothing explains."""
+        floor = max(self.noise_floor, 0.0 if math.isnan(self.scatter_floor) else self.scatter_floor)
+        return expected_change(self.gamma, floor, self.effective_channels)
 
     @property
     def diagonal(self) -> float:

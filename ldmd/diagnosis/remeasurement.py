@@ -32,7 +32,7 @@ import numpy as np
 
 from ldmd.diagnosis.evidence import Evidence, unmeasured
 from ldmd.diagnosis.low_modes import LowModes
-from ldmd.diagnosis.reading import Reading, expected_change, readings
+from ldmd.diagnosis.reading import Reading, readings
 from ldmd.diagnosis.thresholds import Thresholds
 from ldmd.force_constants.steps import Step, best_size
 from ldmd.lattice.modes import Modes
@@ -182,9 +182,6 @@ def _in_doubt(one: Reading, limits: Thresholds) -> bool:
     if not (one.gamma > 0.0 and math.isnan(one.exact)):
         return False
     enough = DOUBTFUL * one.gamma
-    changes = (
-        *(one.noise, one.diagonal, expected_change(one.gamma, one.scatter_floor, one.effective_channels)),
-        *(abs(one.truncation) * one.gamma, abs(one.gamma - one.gamma_projected)),
-    )
+    changes = (one.noise, one.diagonal, abs(one.truncation) * one.gamma, abs(one.gamma - one.gamma_projected))
     unknown = math.isnan(one.noise_floor) or math.isnan(one.truncation)
     return unknown or one.scatter_ratio > limits.disagreement or any(change > enough for change in changes)

@@ -114,8 +114,7 @@ def _kink(meters: Reading, limits: Thresholds) -> Verdict | None:
     disagree = meters.scatter_ratio > limits.disagreement
     confirmed = difference(meters.gamma, meters.exact) <= limits.relative_change
     black_box = math.isnan(meters.gamma_exact) and meters.source != "autodiff"
-    large = meters.scatter_floor >= meters.gamma / limits.signal_to_noise
-    if black_box and not confirmed and (disagree or large):
+    if black_box and disagree and not confirmed:
         sentence = (
             f"measurements of the same elements differ {meters.scatter_ratio:.3g} times as much as noise and "
             f"truncation explain, and nobody knows which are right: none of {meters.gamma:.3g} rad/ps can be trusted"
