@@ -14,24 +14,30 @@ from scipy.stats import binom
 
 from ldmd.diagnosis.verdict import Cause
 
-SEED = 116
+SEED = 130
 HARMLESS = frozenset({"good differences", "float32, 0.001 Angstrom", "float32, 0.01 Angstrom"})
 """Plants that leave most modes clean, and cost as much as the others."""
 RATES = {
     "float32, 0.0001 Angstrom": 1.0,
+    "float32, 0.0001 Angstrom; black box": 1.0,
     "noise of forces": 1.0,
-    "noise of forces; black box": 0.85,
+    "noise of forces; black box": 0.99,
+    "noise of forces; file": 0.99,
     "noise of elements": 1.0,
+    "noise of elements; file": 0.96,
     "noise, sum rules restored": 1.0,
+    "noise, sum rules restored; black box": 0.98,
+    "noise, sum rules restored; file": 0.9,
     "wrong model": 1.0,
     "wrong diagonal": 1.0,
-    "wrong diagonal; black box": 0.9,
+    "wrong diagonal; black box": 0.99,
+    "wrong diagonal; file": 0.94,
     "kink at a cutoff": 1.0,
-    "kink at a cutoff; black box": 1.0,
-    "soft modes": 0.9,
-    "accidental resonance": 0.6,
+    "kink at a cutoff; black box": 0.99,
+    "soft modes": 0.95,
+    "accidental resonance": 0.95,
 }
-"""Recognised among the modes that each plant spoilt."""
+"""Recognised among the modes that each plant spoilt; those of soft modes and resonances, of few modes, are lower here."""
 BLAMED = 0.05
 """Of clean modes, on a cause other than that they are soft."""
 INDEPENDENT = 3
@@ -58,8 +64,8 @@ def test_planted_causes_are_recognised(found: dict[str, Score], plant: str) -> N
 
 
 def test_clean_modes_are_not_blamed(found: dict[str, Score]) -> None:
-    """Where the exact derivatives are known; two spared modes of one cell may look alike in all plants."""
-    known = [score for plant, score in found.items() if "black box" not in plant]
+    """Where derivatives or forces are known; two spared modes of one cell may look alike in all plants."""
+    known = [score for plant, score in found.items() if "file" not in plant]
     blamed, clean = (sum(getattr(score, name) for score in known) for name in ("blamed", "clean"))
     plants = len(known)
     count = clean // (plants * INDEPENDENT)
