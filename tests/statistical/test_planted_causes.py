@@ -37,7 +37,7 @@ RATES = {
     "soft modes": 0.95,
     "accidental resonance": 0.95,
 }
-"""Recognised among the modes that each plant spoilt; those of soft modes and resonances, of few modes, are lower here."""
+"""Recognised among the modes that each plant spoilt; lower than measured where that rests on few modes."""
 BLAMED = 0.05
 """Of clean modes, on a cause other than that they are soft."""
 INDEPENDENT = 3
