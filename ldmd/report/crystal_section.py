@@ -43,7 +43,8 @@ def lattice_blocks(study: CrystalStudy, temperature: float, comparison: Comparis
     yield crystal_conductivity_figure.against_temperature(finest, box, dynamics)
     if len(distinct_components(finest.tensor())) > 1:
         yield crystal_tensor_figure.components_against_temperature(finest, box)
-    yield crystal_tables.conductivities_table(temperature, study.meshes, box, study.convergence)
+    isotopes = [] if study.with_isotopes is None else [study.with_isotopes]
+    yield crystal_tables.conductivities_table(temperature, [*study.meshes, *isotopes], box, study.convergence)
     yield crystal_convergence_figure.mesh_convergence(study.convergence[-1], temperature, box)
     yield crystal_tables.temperatures_table(finest)
     yield crystal_accumulation_figure.accumulation(finest, temperature, commensurate=box)

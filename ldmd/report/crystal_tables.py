@@ -182,7 +182,7 @@ def conductivities_table(
     several = len(components) > 1
     rows = []
     for result, tensors in zip(results, parts, strict=True):
-        name = mesh_name(result)
+        name = mesh_name(result) + (", scattered by isotopes too" if result.isotopes.any() else "")
         name = f"supercell of the dynamics ({name})" if result is commensurate else name
         for component in components if several else ():
             rows.append(_tensor_row(name, component, tensors, heads))

@@ -328,6 +328,12 @@ def test_conductivities_by_mesh(cubic: MeshConductivity, supercell: MeshConducti
     assert "±" in rows[2][names.index("RTA, classical")] and rows[2][place] == "–"
 
 
+def test_isotopes_have_a_row_of_their_own(cubic: MeshConductivity) -> None:
+    scattered = dataclasses.replace(cubic, isotopes=0.1 * np.ones_like(cubic.isotopes))
+    names = [row[0] for row in texts(crystal_tables.conductivities_table(300.0, [cubic, scattered]))]
+    assert names == ["4 × 4 × 4", "4 × 4 × 4, scattered by isotopes too"]
+
+
 def test_conductivities_by_component(hexagonal: MeshConductivity) -> None:
     found = crystal_tables.conductivities_table(300.0, [hexagonal])
     assert [row[:2] for row in texts(found)] == [("4 × 4 × 4", name) for name in ("xx = yy", "zz", "mean")]
