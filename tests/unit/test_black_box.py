@@ -24,7 +24,8 @@ from ldmd.errors import InputError
 from ldmd.potentials.black_box import AsePotential, require_knows, with_files_of
 from ldmd.potentials.black_box_relaxation import evaluate_black_box, relax_black_box
 from ldmd.potentials.calculator import LdmdCalculator
-from ldmd.potentials.evaluations import Displacement, FileRecord, evaluations
+from ldmd.potentials.evaluations import Displacement, evaluations
+from ldmd.potentials.record import FileRecord
 from ldmd.relaxation import evaluate
 from ldmd.units import GPA
 
@@ -251,7 +252,7 @@ def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
 def test_two_runs_do_not_write_one_record(tmp_path: Path) -> None:
     record = FileRecord(tmp_path / "record")
     program = (
-        "import sys; from pathlib import Path; from ldmd.potentials.evaluations import FileRecord\n"
+        "import sys; from pathlib import Path; from ldmd.potentials.record import FileRecord\n"
         "from ldmd.errors import InputError\n"
         "try:\n    FileRecord(Path(sys.argv[1]))\nexcept InputError as error:\n    print(error.fix)"
     )
