@@ -175,6 +175,7 @@ def collect(
         sigma_elements=errors.sigma,
         displacement=subject.displacement,
         scatter=subject.scatter / subject.expected_scatter,
+        scatter_of_noise=subject.scatter / _noise_of_elements(subject),
         spacing=_spacing(modes),
         atoms=len(subject.atoms),
     )
@@ -225,6 +226,11 @@ class _Errors:
     """eV/Angstrom^3, of elements with one atom only."""
 
 
+def _noise_of_elements(subject: Subject) -> float:
+    """Error of an element (eV/Angstrom^3) that is measured once, by the noise of single forces."""
+    return subject.sigma_force / (2.0 * subject.displacement**2)
+
+
 def _errors(subject: Subject) -> _Errors:
     """Independent errors of the elements: what the sum rules show.
 
@@ -237,7 +243,7 @@ def _errors(subject: Subject) -> _Errors:
         rms = _rms_of_operator(third)
         return _Errors(float(np.finfo(float).eps) * rms, rms, 0.0, 1.0, 0.0)
     measured = element_errors(third)
-    predicted = subject.sigma_force / (2.0 * subject.displacement**2) * math.sqrt(1.0 - REMOVED)
+    predicted = _noise_of_elements(subject) * math.sqrt(1.0 - REMOVED)
     sigma = predicted if measured.sigma < HIDDEN * predicted else measured.sigma
     return _Errors(sigma, measured.rms, _truncation(subject), measured.diagonal_ratio, measured.unbalanced)
 

@@ -105,7 +105,9 @@ class Evidence:
     step_remeasured: float = math.nan
     """How far atoms moved along each of two modes, Angstrom."""
     scatter: float = math.nan
-    """Of repeated measurements of an element by finite differences, over what noise and truncation explain."""
+    """Of repeated measurements of an element by finite differences, over what noise and truncation explain,"""
+    scatter_of_noise: float = math.nan
+    """and over what the noise of the forces explains alone."""
     spacing: float = math.nan
     """Mean distance between neighbouring frequencies of the cell, rad/ps."""
     atoms: int = 0

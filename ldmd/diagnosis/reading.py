@@ -17,13 +17,15 @@ from ldmd.diagnosis.evidence import Evidence
 from ldmd.diagnosis.thresholds import REMOVED, Thresholds
 
 EXPLAINED = 3.0
-"""Times the error that noise of forces makes of an element, up to which errors are put down to it."""
+"""Times the error that noise of forces makes of an element, up to which errors are put down to it,"""
+SCATTERED = 10.0
+"""and up to which the scatter of its measurements is: on a displaced atom and its neighbours rounding is larger."""
 ACCURATE = 0.15
 """Expected relative error of a linewidth that was measured again, up to which it takes the place of an exact one."""
 UNCHANGED = 1e-3
 """Relative: linewidths that restoring the symmetries changes by less obeyed them before."""
 
-OTHERS = ("frequency", "scatter_ratio", "kernel_in_levels")
+OTHERS = ("frequency", "scatter_ratio", "scatter_of_noise", "kernel_in_levels")
 """Numbers about a mode that are no columns of the evidence."""
 
 
@@ -58,6 +60,7 @@ class Reading:
     """or those along another mode: the force constants then were made across it as well."""
     atoms: int
     scatter_ratio: float
+    scatter_of_noise: float
     kernel_in_levels: float
     """Width of the kernel over the mean distance between frequencies of the cell."""
 
@@ -76,6 +79,7 @@ class Reading:
             kink_anywhere=bool(kinked.any()),
             atoms=evidence.atoms,
             scatter_ratio=evidence.scatter,
+            scatter_of_noise=evidence.scatter_of_noise,
             kernel_in_levels=evidence.width / evidence.spacing,
             **values,
         )
@@ -104,10 +108,30 @@ class Reading:
 
     @property
     def noise(self) -> float:
-        """By what independent errors are expected to change the linewidth, rad/ps: those that the sum rules show, or
-        that repeated measurements show and nothing explains."""
-        floor = max(self.noise_floor, 0.0 if math.isnan(self.scatter_floor) else self.scatter_floor)
+        """By what independent errors are expected to change the linewidth, rad/ps.
+
+        Those that the sum rules show, or that repeated measurements show, if they can be noise.
+        """
+        floor = max(self.noise_floor, 0.0 if self._scatter_of_bends else self._scatter)
         return expected_change(self.gamma, floor, self.effective_channels)
+
+    @property
+    def truncated(self) -> float:
+        """By what the step of the finite differences is expected to change it, rad/ps.
+
+        With typical bends of the potential, or with those sharper ones that repeated measurements show, which differ
+        by far more than noise explains.
+        """
+        bends = self._scatter if self._scatter_of_bends else 0.0
+        return max(abs(self.truncation) * self.gamma, expected_change(self.gamma, bends, self.effective_channels))
+
+    @property
+    def _scatter(self) -> float:
+        return 0.0 if math.isnan(self.scatter_floor) else self.scatter_floor
+
+    @property
+    def _scatter_of_bends(self) -> bool:
+        return self.scatter_of_noise > SCATTERED
 
     @property
     def diagonal(self) -> float:

@@ -182,6 +182,6 @@ def _in_doubt(one: Reading, limits: Thresholds) -> bool:
     if not (one.gamma > 0.0 and math.isnan(one.exact)):
         return False
     enough = DOUBTFUL * one.gamma
-    changes = (one.noise, one.diagonal, abs(one.truncation) * one.gamma, abs(one.gamma - one.gamma_projected))
+    changes = (one.noise, one.diagonal, one.truncated, abs(one.gamma - one.gamma_projected))
     unknown = math.isnan(one.noise_floor) or math.isnan(one.truncation)
     return unknown or one.scatter_ratio > limits.disagreement or any(change > enough for change in changes)

@@ -146,7 +146,7 @@ def _errors(meters: Reading, limits: Thresholds) -> Verdict | None:
     errors = {
         Cause.NOISE: (meters.noise, part),
         Cause.SUM_RULE: (meters.diagonal, part),
-        Cause.TRUNCATION: (abs(meters.truncation) * meters.gamma, limits.relative_change * meters.gamma),
+        Cause.TRUNCATION: (meters.truncated, limits.relative_change * meters.gamma),
     }
     to_blame = {
         cause: error
@@ -164,7 +164,7 @@ def _errors(meters: Reading, limits: Thresholds) -> Verdict | None:
 _CHANGES = {
     Cause.NOISE: "independent errors of the force constants are expected to change it by",
     Cause.SUM_RULE: "elements with one atom only, which do not balance the others, are expected to change it by",
-    Cause.TRUNCATION: "the step of the finite differences changes it by",
+    Cause.TRUNCATION: "the step of the finite differences is expected to change it by",
 }
 
 

@@ -252,6 +252,7 @@ def test_measurements_that_disagree_convict_a_black_box_of_a_kink() -> None:
     row = evidence(FILE)
     scattered = dataclasses.replace(row, scatter=5.0, scatter_floor=np.array([0.3]))
     assert verdicts(scattered)[0].cause is Cause.NOISE
+    assert verdicts(dataclasses.replace(scattered, scatter_of_noise=50.0))[0].cause is Cause.TRUNCATION
     little = dataclasses.replace(scattered, scatter_floor=np.array([0.01]))
     assert verdicts(little)[0].cause is Cause.PHYSICAL
     found = verdicts(dataclasses.replace(little, scatter=300.0))[0]
