@@ -172,7 +172,8 @@ def _caption(evidence: Evidence, causes: Sequence[str]) -> str:
         noise = f" The median noise floor is {number(float(floor), 2)} rad/ps."
     again = int(np.count_nonzero(np.isfinite(evidence.gamma_remeasured)))
     if again:
-        noise += f" {count(again, 'linewidth')} in doubt measured again, by forces with all atoms moved along two modes."
+        doubt = f"{count(again, 'linewidth')} in doubt"
+        noise += f" {doubt} measured again, by forces with all atoms moved along two modes."
     return (
         f"Linewidths (half width at half maximum) of the {count(len(causes), 'lowest mode')} at "
         f"{brief(evidence.temperature)} K with {statistics_name(evidence.statistics)} statistics, force constants by "
