@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ldmd.diagnosis.evidence import METERS
 from ldmd.errors import InputError
 from ldmd.problem import Problem
 from ldmd.progress import progress
@@ -34,17 +35,6 @@ logger = logging.getLogger(__name__)
 
 STATISTICS = "classical"
 """Of the linewidths that are diagnosed: those that the dynamics has."""
-METERS = {
-    "noise_floor": "noise floor",
-    "gamma_projected": "restored symmetries",
-    "truncation": "truncation of finite differences",
-    "gamma_exact": "exact derivatives",
-    "kink_share": "bonds at kinks",
-    "slope": "steps along modes",
-    "gamma_self_consistent": "self-consistent linewidths",
-    "gamma_reference": "a reference model",
-}
-"""Fields of the evidence that may be missing, in words."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +95,8 @@ def diagnose(runner: Runner, reference: str | None = None) -> Diagnosis:
         evidence = _measured_again(problem, lattice.modes, conditions, found.evidence)
         return _record(problem, lattice, subject, dataclasses.replace(found, evidence=evidence))
 
-    return diagnosis_of(_with_reference(runner.stage(DIAGNOSIS, Record, compute), lattice.modes, known_reference))
+    found = _with_free_lines(runner.stage(DIAGNOSIS, Record, compute), runner)
+    return diagnosis_of(_with_reference(found, lattice.modes, known_reference))
 
 
 def stored_diagnosis(problem: Problem, provenance: Mapping[str, Any]) -> Diagnosis | None:
@@ -125,7 +116,7 @@ def stored_diagnosis(problem: Problem, provenance: Mapping[str, Any]) -> Diagnos
     except InputError as error:
         logger.warning("no reference for the diagnosis: %s", error)
         reference = None
-    return diagnosis_of(_with_reference(found, modes, reference))
+    return diagnosis_of(_with_reference(_with_free_lines(found, runner), modes, reference))
 
 
 def diagnosis_of(record: Record) -> Diagnosis:
@@ -136,6 +127,20 @@ def diagnosis_of(record: Record) -> Diagnosis:
     each = verdicts(record.evidence)
     case = case_verdict(record.evidence, each, record.vibrating, record.facts, record.conduction)
     return Diagnosis(record.evidence, each, case, record.reference)
+
+
+def _with_free_lines(record: Record, runner: Runner) -> Record:
+    """With the self-consistent linewidths of ``ldmd widths``, where cells are too large to compute them in passing."""
+    from ldmd.lattice.self_consistent import SelfConsistentLinewidths
+
+    evidence = record.evidence
+    if np.isfinite(evidence.gamma_self_consistent).any():
+        return record
+    found = runner.stored("self-consistent", SelfConsistentLinewidths)
+    if found is None or evidence.statistics not in found.linewidths.statistics:
+        return record
+    free = found.linewidths.gamma[0, found.linewidths.statistics.index(evidence.statistics)][evidence.modes]
+    return dataclasses.replace(record, evidence=dataclasses.replace(evidence, gamma_self_consistent=free))
 
 
 def _with_reference(record: Record, modes: Modes, reference: Reference | None) -> Record:

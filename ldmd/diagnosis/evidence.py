@@ -13,6 +13,18 @@ import numpy as np
 
 from ldmd.results import quantity
 
+METERS = {
+    "noise_floor": "noise floor",
+    "gamma_projected": "restored symmetries",
+    "truncation": "truncation of finite differences",
+    "gamma_exact": "exact derivatives",
+    "kink_share": "bonds at kinks",
+    "slope": "steps along modes",
+    "gamma_self_consistent": "self-consistent linewidths (ldmd widths)",
+    "gamma_reference": "a reference model",
+}
+"""Fields of the evidence that may be missing, in words."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evidence:

@@ -26,7 +26,7 @@ import dataclasses
 import enum
 import math
 
-from ldmd.diagnosis.evidence import Evidence
+from ldmd.diagnosis.evidence import METERS, Evidence
 from ldmd.diagnosis.reading import Reading, difference, noise_scale, readings
 from ldmd.diagnosis.thresholds import Thresholds
 from ldmd.units import THZ
@@ -300,5 +300,6 @@ def _blamed(meters: Reading, cause: Cause, sentence: str) -> Verdict:
 
 
 def _undecided(meters: Reading, sentence: str, missing: tuple[str, ...]) -> Verdict:
-    advice = f"measure {', '.join(missing)}" if missing else "take the linewidth from molecular dynamics"
+    lacking = ", ".join(METERS.get(name, name.replace("_", " ")) for name in missing)
+    advice = f"would be decided by: {lacking}" if missing else "take the linewidth from molecular dynamics"
     return Verdict(meters.mode, Cause.UNDECIDED, sentence, advice, missing)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from ldmd.diagnosis.evidence import Evidence
+from ldmd.diagnosis.evidence import METERS, Evidence
 from ldmd.diagnosis.verdict import Cause, Thresholds, Verdict, difference, noise_scale, verdicts
 
 STEPS = np.array([0.001, 0.01])
@@ -102,7 +102,7 @@ def test_what_was_not_measured_is_no_innocence(meter: str) -> None:
     found = verdict({**FILE, meter: math.nan})
     assert found.cause is Cause.UNDECIDED
     assert meter in found.missing
-    assert meter in found.advice
+    assert METERS.get(meter, meter.replace("_", " ")) in found.advice
 
 
 def test_channels_that_were_not_counted_are_no_innocence() -> None:
