@@ -160,9 +160,8 @@ class _Moves(Sequence[Displacement]):
 
 def linewidth_and_floor(mode: int, elements: np.ndarray, low_modes: LowModes) -> tuple[float, float]:
     """The linewidth without the floor of its own errors, and that floor; rad/ps, HWHM."""
-    modes = low_modes.modes
     both = (0.5 * (elements + elements.T), 0.5 * (elements - elements.T))
-    mean, error = (float(low_modes.linewidth(mode, _contraction(part, modes)).item()) for part in both)
+    mean, error = (float(low_modes.linewidth_of_elements(mode, part).item()) for part in both)
     return mean - error, error
 
 
@@ -170,12 +169,6 @@ def amplitude(displacements: np.ndarray) -> np.ndarray:
     """a(u) (modes,) of displacements (3N, modes): the length of those of the atoms that take part."""
     squares = np.sum(displacements.reshape(len(displacements) // 3, 3, -1) ** 2, axis=1)
     return np.asarray(np.sqrt(np.sum(squares**2, axis=0) / np.sum(squares, axis=0)))
-
-
-def _contraction(elements: np.ndarray, modes: Modes) -> np.ndarray:
-    """M (3N, 3N) with u_n^T M u_l = phi_nl, eV/Angstrom^3 amu^-1/2: eigenvectors are orthonormal."""
-    vectors = modes.eigenvectors[:, modes.vibrating] * np.sqrt(np.repeat(modes.masses, 3))[:, None]
-    return np.asarray(vectors @ elements @ vectors.T)
 
 
 def _in_doubt(one: Reading, limits: Thresholds) -> bool:
