@@ -227,13 +227,7 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
 
 def _force_constants(evidence: Evidence) -> Iterator[str]:
     """Errors of the force constants, as far as known, and what was not measured."""
-    again = np.isfinite(evidence.gamma_remeasured)
-    if again.any():
-        ratio = np.median(evidence.gamma[again] / evidence.gamma_remeasured[again])
-        yield (
-            f"{np.count_nonzero(again)} linewidths in doubt, measured again by forces along modes with atoms moved by "
-            f"{evidence.step_remeasured:.2g} A: those in use are {ratio:.3g} times as large in the median"
-        )
+    yield from _measured_twice(evidence)
     if evidence.residuals:
         yield "sum rules, relative violations: " + ", ".join(f"{name} {size:.1e}" for name, size in evidence.residuals)
     if math.isnan(evidence.sigma_elements):
@@ -246,6 +240,25 @@ def _force_constants(evidence: Evidence) -> Iterator[str]:
         missing.remove(METERS["gamma_exact"])  # they are in use
     if missing:
         yield f"not measured: {', '.join(missing)}"
+
+
+def _measured_twice(evidence: Evidence) -> Iterator[str]:
+    """How many linewidths were measured again, how many of them well enough, and what came out."""
+    from ldmd.diagnosis.reading import ACCURATE, better_linewidths
+
+    again = np.isfinite(evidence.gamma_remeasured)
+    if not again.any():
+        return
+    better = better_linewidths(evidence)
+    known = again & np.isfinite(better)
+    text = (
+        f"{np.count_nonzero(again)} linewidths in doubt, measured again by forces along modes with atoms moved by "
+        f"{evidence.step_remeasured:.2g} A: {np.count_nonzero(known)} of them to {ACCURATE:.0%}"
+    )
+    if known.any():
+        ratio = float(np.median(evidence.gamma[known] / better[known]))
+        text += f"; those in use are {ratio:.3g} times as large in the median"
+    yield text
 
 
 def _case_as_json(case: CaseVerdict) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE
+from ldmd.diagnosis.reading import better_linewidths
 from ldmd.report import style
 from ldmd.report.style import Figure, canvas, column, label_decades, to_svg
 from ldmd.report.text import brief, count, number, statistics_name
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from ldmd.diagnosis.evidence import Evidence
     from ldmd.lattice.linewidths import Linewidths
 
-SIGNAL_TO_NOISE = 3.0
-"""Linewidths below so many times the noise floor are in the hatched band."""
 BEYOND = 4.0
 """Times the frequency of the highest diagnosed mode: how far up others are shown. The lattice has a figure of all."""
 MARKS = {
@@ -83,7 +83,7 @@ def gamma_at(linewidths: Linewidths, temperature: float, statistics: str) -> np.
 def _linewidths(evidence: Evidence) -> tuple[np.ndarray, ...]:
     """All that are drawn of the diagnosed modes."""
     exact = () if evidence.source == "autodiff" else (evidence.gamma_exact,)
-    others = (evidence.gamma_of_step.ravel(), evidence.gamma_reference, evidence.gamma_remeasured)
+    others = (evidence.gamma_of_step.ravel(), evidence.gamma_reference, better_linewidths(evidence))
     return (evidence.gamma, *others, *exact)
 
 
@@ -147,7 +147,7 @@ def _alternatives(axes: Axes, nu: np.ndarray, evidence: Evidence) -> list[Line2D
         handles.append(
             Line2D([], [], ls="", marker="o", mfc="none", color=style.INK, label="automatic differentiation")
         )
-    again = evidence.gamma_remeasured > 0.0
+    again = np.isfinite(evidence.gamma_remeasured) & np.isfinite(better_linewidths(evidence))
     if again.any():
         axes.scatter(nu[again], evidence.gamma_remeasured[again], s=30, marker="D", fc="none", ec=style.INK, lw=0.8)
         label = "forces along modes"

@@ -171,7 +171,7 @@ def test_a_black_box_measures_again_what_is_in_doubt(
     known = np.isfinite(again)
     assert not sound and list(np.flatnonzero(known)) == [0, 1, 2]
     np.testing.assert_allclose(again[known], expected[known], rtol=0.02)
-    assert any("measured again by forces along modes" in line for line in lines)
+    assert any("measured again by forces along modes" in line and "3 of them to 15%" in line for line in lines)
 
 
 def test_files_of_another_structure_are_refused(case: Path, tmp_path: Path) -> None:
