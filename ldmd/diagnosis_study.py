@@ -210,6 +210,7 @@ def as_json(diagnosis: Diagnosis) -> dict[str, Any]:
                 "frequency": float(evidence.frequencies[row]),
                 "linewidth": float(evidence.gamma[row]),
                 "noise_floor": _number(evidence.noise_floor[row]),
+                "linewidth_at_thermal_amplitude": _number(evidence.gamma_at_amplitude[row]),
                 "remeasured_linewidth": _number(evidence.gamma_remeasured[row]),
                 "remeasured_noise_floor": _number(evidence.floor_remeasured[row]),
                 "reference_linewidth": _number(evidence.gamma_reference[row]),
@@ -273,6 +274,7 @@ def _case_as_json(case: CaseVerdict) -> dict[str, Any]:
         if case.dependence is None
         else {**_numbers(case.dependence), "matters": case.dependence.matters},
         "demand": None if case.demand is None else _numbers(case.demand),
+        "thermal_amplitudes": None if case.bends is None else _numbers(case.bends),
     }
 
 

@@ -41,7 +41,7 @@ VERSIONS = {
     "minima": 1,
     "width-convergence": 1,
     "self-consistent": 1,
-    "diagnosis": 3,
+    "diagnosis": 4,
     "mesh": 1,
     "portrait": 1,
     "anharmonicity-by-temperature": 1,

@@ -31,7 +31,8 @@ from ldmd.diagnosis.demand import FIRST_SHELL, Demand, ElementFacts, demand, sig
 from ldmd.diagnosis.evidence import Evidence
 from ldmd.diagnosis.exponent import FEWEST, SOUND, Exponent, exponent
 from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE
-from ldmd.diagnosis.reading import better_linewidths
+from ldmd.diagnosis.reading import better_linewidths, difference, readings
+from ldmd.diagnosis.thresholds import Thresholds
 from ldmd.diagnosis.verdict import Cause, Verdict, noise_scale
 from ldmd.errors import InputError
 from ldmd.results import Check
@@ -124,6 +125,30 @@ class Dependence:
 
 
 @dataclasses.dataclass(frozen=True)
+class Bends:
+    """Linewidths from derivatives at rest against those over the thermal amplitude of each mode."""
+
+    asked: int
+    """Modes of which both are known."""
+    changed: int
+    """Those of them whose linewidths differ."""
+    lowest: float
+    highest: float
+    """Of these, the linewidth at the amplitude over that at rest."""
+
+    @property
+    def sentence(self) -> str:
+        """In words."""
+        if not self.changed:
+            return f"the {self.asked} lowest modes are as wide at their thermal amplitude as at rest"
+        return (
+            f"{self.changed} of the {self.asked} lowest modes are {self.lowest:.2g} to {self.highest:.2g} times as "
+            "wide at their thermal amplitude as at rest: the potential bends within thermal motion, and third "
+            "derivatives at rest are not what the atoms feel"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class CaseVerdict:
     """What the verdicts on the modes mean for the case."""
 
@@ -136,6 +161,8 @@ class CaseVerdict:
     """None where no conductivity is known."""
     demand: Demand | None
     """None where no noise floor is known."""
+    bends: Bends | None = None
+    """None where the potential cannot be differentiated."""
 
     @property
     def extrapolation_allowed(self) -> bool:
@@ -153,6 +180,8 @@ class CaseVerdict:
     def sentences(self) -> Iterator[str]:
         """The verdict in words, one sentence for each question, without a full stop."""
         yield self.trust.sentence
+        if self.bends is not None:
+            yield self.bends.sentence
         yield self.extrapolation
         if self.dependence is not None:
             yield self.dependence.sentence
@@ -181,7 +210,19 @@ def case_verdict(
         exponent=found,
         dependence=None if conduction is None else dependence(evidence, physical, conduction),
         demand=None if facts is None else demand(evidence, facts),
+        bends=bends(evidence),
     )
+
+
+def bends(evidence: Evidence, limits: Thresholds | None = None) -> Bends | None:
+    """How far linewidths at rest are those of moving atoms."""
+    limits = limits or Thresholds()
+    pairs = [(one.exact, one.gamma_at_amplitude) for one in readings(evidence, limits)]
+    known = [(rest, moving) for rest, moving in pairs if math.isfinite(rest) and math.isfinite(moving)]
+    if not known:
+        return None
+    ratios = [moving / rest for rest, moving in known if difference(rest, moving) > limits.relative_change]
+    return Bends(len(known), len(ratios), min(ratios, default=1.0), max(ratios, default=1.0))
 
 
 def dependence(evidence: Evidence, physical: np.ndarray, conduction: Conduction) -> Dependence:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ldmd.diagnosis.directional import STEPS, hessian_of, kink_share, largest_displacement, scan_steps
+from ldmd.diagnosis.directional import (
+    FARTHEST,
+    STEPS,
+    contraction_by_difference,
+    hessian_of,
+    kink_share,
+    largest_displacement,
+    scan_steps,
+    thermal_steps,
+)
 from ldmd.diagnosis.evidence import Evidence, unmeasured
 from ldmd.diagnosis.low_modes import LowModes
 from ldmd.diagnosis.meters import element_errors, restored_linewidths
@@ -144,7 +153,9 @@ def collect(
     exact = _exact(subject, conditions, ask)
     report("steps along modes", 0.7)
     scan = _scan(subject, conditions, rows)
-    report("steps along modes", 1.0)
+    report("thermal amplitudes", 0.85)
+    amplitude = _at_amplitude(subject, conditions, rows)
+    report("thermal amplitudes", 1.0)
     evidence = Evidence(
         temperature=conditions.temperature,
         statistics=conditions.statistics,
@@ -170,6 +181,7 @@ def collect(
         gamma_of_step=scan.gamma_of_step if scan is not None else np.empty((len(rows), 0)),
         slope=scan.slope if scan is not None else unmeasured(len(rows)),
         kink_share=scan.kink_share if scan is not None else unmeasured(len(rows)),
+        gamma_at_amplitude=amplitude,
         residuals=_residuals(subject),
         sigma_force=subject.sigma_force,
         sigma_elements=errors.sigma,
@@ -313,6 +325,25 @@ def _scan(subject: Subject, conditions: Conditions, rows: np.ndarray) -> _Scan |
         found = scan_steps(hessian, atoms.positions, rows[chosen].tolist(), low, conditions.steps, exact)
         gamma[chosen], slope[chosen] = found.gamma_of_step[:, :, 0, 0], found.slope
     return _Scan(gamma, slope, share)
+
+
+def _at_amplitude(subject: Subject, conditions: Conditions, rows: np.ndarray) -> np.ndarray:
+    """Linewidths (mode,) of the lowest modes from differences over the amplitude that each has at the temperature.
+
+    Third derivatives at rest are what atoms feel as long as the potential does not bend more sharply than that.
+    """
+    potential, atoms = subject.potential, subject.atoms
+    gamma, chosen = unmeasured(len(rows)), rows[:FEWEST]
+    if potential is None or not len(chosen):
+        return gamma
+    motions = subject.modes.displacements[:, chosen]
+    steps = thermal_steps(motions, subject.modes.frequencies[chosen], conditions.temperature)
+    hessian = hessian_of(potential, atoms, FARTHEST)
+    low = LowModes(subject.modes, (conditions.temperature,), (conditions.statistics,), conditions.broadening)
+    for row, (mode, step) in enumerate(zip(chosen.tolist(), steps.tolist(), strict=True)):
+        matrix = contraction_by_difference(hessian, atoms.positions, motions[:, row], step)
+        gamma[row] = low.linewidth(mode, matrix).item()
+    return gamma
 
 
 def _residuals(subject: Subject) -> tuple[tuple[str, float], ...]:

@@ -38,6 +38,7 @@ from ldmd.errors import InputError
 from ldmd.force_constants.third import ThirdOrder
 from ldmd.results import quantity
 from ldmd.structures import neighbour_graph, pairs_within, species_indices
+from ldmd.units import BOLTZMANN, FORCE_TO_ACCELERATION
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 Hessian = Callable[[np.ndarray], sp.csr_array]
 """Positions (N, 3), Angstrom -> second derivatives of the energy (3N, 3N), eV/Angstrom^2."""
+FARTHEST = 0.1
+"""Angstrom that an atom moves at most in a single mode at its thermal amplitude: neighbours stay neighbours."""
 STEPS = (0.001, 0.003, 0.01, 0.03)
 """Angstrom, by default: from far below thermal motion to a good part of it."""
 
@@ -85,6 +88,17 @@ def largest_displacement(displacements: np.ndarray, step: float) -> float:
     """Of any atom, Angstrom, for modes (3N, modes) displaced by an rms ``step``: the reach of ``hessian_of``."""
     lengths = np.linalg.norm(displacements.reshape(len(displacements) // 3, 3, -1), axis=1)
     return float(step * np.max(lengths.max(axis=0) / _rms_motion(displacements)))
+
+
+def thermal_steps(displacements: np.ndarray, frequencies: np.ndarray, temperature: float) -> np.ndarray:
+    """(modes,) the rms displacement of the atoms, Angstrom, by each mode (3N, modes) alone at a temperature (K).
+
+    Classically, sqrt(k_B T) / w of the normal coordinate; less where an atom would move by more than ``FARTHEST``.
+    """
+    coordinate = np.sqrt(BOLTZMANN * temperature * FORCE_TO_ACCELERATION) / frequencies
+    steps = coordinate * _rms_motion(displacements)
+    moved = np.array([largest_displacement(displacements[:, [m]], step) for m, step in enumerate(steps)])
+    return np.asarray(steps * np.minimum(1.0, FARTHEST / moved))
 
 
 def contraction_by_difference(

@@ -26,6 +26,10 @@ METERS = {
 """Fields of the evidence that may be missing, in words."""
 
 
+LATER = ("diagonal_floor", "scatter_floor", "gamma_remeasured", "floor_remeasured", "gamma_at_amplitude")
+"""Fields that are NaN where they are not given."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Meters of the lowest modes at one temperature, with one statistics."""
@@ -105,7 +109,15 @@ class Evidence:
             "description": "excess linewidth that errors of that measurement would add, as measured, HWHM",
         },
     )
-    """These four where they are not given: not measured."""
+    gamma_at_amplitude: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.empty(0),
+        metadata={
+            "dims": ("mode",),
+            "unit": "rad/ps",
+            "description": "linewidth from Hessians with the atoms at the thermal amplitude of the mode, HWHM",
+        },
+    )
+    """These five where they are not given: not measured."""
     residuals: tuple[tuple[str, float], ...] = ()
     """Relative violations of the sum rules of the force constants in use, by name."""
     sigma_force: float = math.nan
@@ -126,7 +138,7 @@ class Evidence:
     """In the cell; 0 where not known."""
 
     def __post_init__(self) -> None:
-        for name in ("diagonal_floor", "scatter_floor", "gamma_remeasured", "floor_remeasured"):
+        for name in LATER:
             if not getattr(self, name).size:
                 object.__setattr__(self, name, unmeasured(len(self.modes)))
 

@@ -49,6 +49,7 @@ class Reading:
     gamma_exact: float
     gamma_remeasured: float
     floor_remeasured: float
+    gamma_at_amplitude: float
     gamma_projected: float
     gamma_reference: float
     slope: float

@@ -236,7 +236,7 @@ def _few_channels_or_soft(meters: Reading, limits: Thresholds) -> Verdict | None
         soft = free > limits.softness * meters.frequency and not resolved
         accidental = not soft
     if soft and not accidental:
-        return _blamed(meters, Cause.LOCALISED, _state(meters))
+        return _blamed(meters, Cause.LOCALISED, _state(meters) + _at_amplitude(meters, limits))
     if accidental and not soft:
         return _blamed(meters, Cause.RESONANCE, _state(meters))
     if not overdamped:
@@ -262,6 +262,7 @@ def _physical(meters: Reading, limits: Thresholds) -> Verdict:
         share = meters.noise_floor / meters.gamma
         sentence += f", {f'{share:.1g}' if share >= NOTICED else 'none'} of it noise"
     sentence += f", {meters.effective_channels:.0f} channels, participation ratio {meters.participation_ratio:.2f}"
+    sentence += _at_amplitude(meters, limits)
     rest = meters.absent("kink_share", "gamma_self_consistent", "gamma_reference")
     return Verdict(meters.mode, Cause.PHYSICAL, sentence, ADVICE[Cause.PHYSICAL], rest)
 
@@ -288,6 +289,14 @@ def _state(meters: Reading) -> str:
     if meters.gamma_self_consistent >= 0.0:
         parts.append(f"self-consistently {meters.gamma_self_consistent:.3g} rad/ps")
     return ", ".join(parts)
+
+
+def _at_amplitude(meters: Reading, limits: Thresholds) -> str:
+    """What becomes of the linewidth where the mode moves, if that is something else."""
+    moving = meters.gamma_at_amplitude
+    if not difference(meters.exact, moving) > limits.relative_change:
+        return ""
+    return f", {moving:.3g} rad/ps at its thermal amplitude"
 
 
 def _comparison(meters: Reading) -> str:

@@ -65,6 +65,7 @@ def linewidth_causes(evidence: Evidence, causes: Sequence[str], others: tuple[np
         column("noise floor [rad/ps]", evidence.noise_floor),
         column("linewidth by automatic differentiation [rad/ps]", evidence.gamma_exact),
         column("linewidth by forces along modes [rad/ps]", evidence.gamma_remeasured),
+        column("linewidth at the thermal amplitude [rad/ps]", evidence.gamma_at_amplitude),
         column("participation ratio [1]", evidence.participation_ratio),
         column("effective channels [1]", evidence.effective_channels),
         column("cause", list(causes)),
@@ -83,8 +84,8 @@ def gamma_at(linewidths: Linewidths, temperature: float, statistics: str) -> np.
 def _linewidths(evidence: Evidence) -> tuple[np.ndarray, ...]:
     """All that are drawn of the diagnosed modes."""
     exact = () if evidence.source == "autodiff" else (evidence.gamma_exact,)
-    others = (evidence.gamma_of_step.ravel(), evidence.gamma_reference, better_linewidths(evidence))
-    return (evidence.gamma, *others, *exact)
+    others = (evidence.gamma_of_step.ravel(), evidence.gamma_reference, evidence.gamma_at_amplitude)
+    return (evidence.gamma, better_linewidths(evidence), *others, *exact)
 
 
 def _scale(axes: Axes, nu: np.ndarray, linewidths: Sequence[np.ndarray]) -> None:
@@ -152,6 +153,12 @@ def _alternatives(axes: Axes, nu: np.ndarray, evidence: Evidence) -> list[Line2D
         axes.scatter(nu[again], evidence.gamma_remeasured[again], s=30, marker="D", fc="none", ec=style.INK, lw=0.8)
         label = "forces along modes"
         handles.append(Line2D([], [], ls="", marker="D", ms=5, mfc="none", color=style.INK, label=label))
+    moving = evidence.gamma_at_amplitude > 0.0
+    if moving.any():
+        ends = (evidence.gamma_at_amplitude[moving], np.where(exact, evidence.gamma_exact, evidence.gamma)[moving])
+        axes.vlines(nu[moving], *ends, color=style.GREY, lw=0.6, ls=":", zorder=2)
+        axes.scatter(nu[moving], ends[0], s=22, marker="_", color=style.GREY, lw=1.2, zorder=2)
+        handles.append(Line2D([], [], color=style.GREY, marker="_", ls=":", lw=0.6, label="at thermal amplitude"))
     reference = np.isfinite(evidence.gamma_reference)
     if reference.any():
         axes.scatter(

@@ -267,3 +267,18 @@ def test_thermal_displacements_are_those_of_equipartition(glass: Glass) -> None:
     facts: ElementFacts = element_facts(glass.third, glass.modes, TEMPERATURE, 1.0)
     # Masses differ, so that a motion without the centre of mass is none without the mean: 2 % of this small cell.
     assert facts.thermal**2 == pytest.approx(BOLTZMANN * TEMPERATURE * np.trace(inverse) / len(inverse), rel=0.05)
+
+
+def test_linewidths_at_rest_that_moving_atoms_do_not_have_are_counted() -> None:
+    """Of modes that were asked; force constants by differences are held against the exact derivative."""
+    moving = np.full(COUNT, math.nan)
+    gamma = evidence(exact=1.0).gamma
+    moving[:4] = np.array([0.25, 0.5, 0.9, 1.0]) * gamma[:4]
+    found = judged(exact=1.0, gamma_at_amplitude=moving).bends
+    assert found is not None
+    assert (found.asked, found.changed) == (4, 2)
+    assert (found.lowest, found.highest) == pytest.approx((0.25, 0.5))
+    assert "2 of the 4 lowest modes are 0.25 to 0.5 times as wide" in found.sentence
+    assert judged(exact=1.0).bends is None
+    same = judged(exact=1.0, gamma_at_amplitude=gamma).bends
+    assert same is not None and "as wide at their thermal amplitude as at rest" in same.sentence

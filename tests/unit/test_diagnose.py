@@ -60,6 +60,7 @@ def test_exact_force_constants_are_never_blamed(case: Path, exact: tuple[list[st
     lines, numbers, sound = exact
     assert sound and numbers["numerics_sound"]
     assert numbers["source"] == "autodiff" and len(numbers["modes"]) == 12
+    assert numbers["case"]["thermal_amplitudes"]["asked"] == 12
     assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
     for mode in numbers["modes"]:
         assert mode["noise_floor"] < 1e-20 * mode["linewidth"]
@@ -76,7 +77,7 @@ def test_the_verdict_on_the_case_is_told_everywhere(case: Path, exact: tuple[lis
 
     lines, numbers, _ = exact
     verdict = numbers["case"]
-    assert len(verdict["sentences"]) == 4
+    assert len(verdict["sentences"]) == 5
     assert verdict["extrapolation_allowed"] is all(gate["passed"] for gate in verdict["gates"])
     assert verdict["dependence"]["conductivity"] > 0.0
     assert verdict["demand"]["accuracy"]["sigma_force"] > 0.0 and verdict["demand"]["training"] > 0.0

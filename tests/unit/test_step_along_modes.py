@@ -9,11 +9,13 @@ from ase import Atoms
 from random_crystal import random_modes, random_third
 
 from ldmd.diagnosis.directional import (
+    FARTHEST,
     contraction_by_difference,
     kink_share,
     largest_displacement,
     scan_steps,
     slope_of,
+    thermal_steps,
 )
 from ldmd.diagnosis.low_modes import LowModes
 from ldmd.errors import InputError
@@ -22,6 +24,7 @@ from ldmd.force_constants.third import SparseThirdOrder
 from ldmd.lattice.broadening import Broadening, Gaussian, Lorentzian, Triangular
 from ldmd.lattice.linewidths import linewidths
 from ldmd.lattice.modes import Modes, normal_modes
+from ldmd.units import BOLTZMANN, FORCE_TO_ACCELERATION
 
 BOTH = ("bose-einstein", "classical")
 ATOMS = 10
@@ -158,6 +161,17 @@ def test_one_pair_at_a_kink_leaves_half_the_jump_over_the_step(cluster: Cluster)
         block = (with_kink - without).toarray()[3 * i : 3 * i + 3, 3 * i : 3 * i + 3]
         scaled = step / np.sqrt(3.0 * np.mean(direction**2))
         assert abs(np.trace(block)) == pytest.approx(jump / (2.0 * scaled), rel=0.05)
+
+
+def test_thermal_steps_are_those_of_the_normal_coordinate() -> None:
+    """All atoms alike share it: rms x^2 = k_B T / (N m w^2); few atoms move far, and no farther than allowed."""
+    atoms, mass, frequency = 16, 28.0, 12.0
+    uniform = np.zeros((3 * atoms, 2))
+    uniform[::3, 0], uniform[0, 1] = 1.0 / np.sqrt(atoms * mass), 1.0 / np.sqrt(mass)
+    found = thermal_steps(uniform, np.array([frequency, 1.0]), 300.0)
+    expected = np.sqrt(BOLTZMANN * 300.0 * FORCE_TO_ACCELERATION / (atoms * mass * frequency**2))
+    assert found[0] == pytest.approx(expected)
+    assert largest_displacement(uniform[:, [1]], found[1]) == pytest.approx(FARTHEST)
 
 
 def test_slopes_are_read_from_the_largest_change_on() -> None:

@@ -189,6 +189,13 @@ def test_a_second_measurement_acquits_and_convicts() -> None:
     assert "forces along modes" in unexpected.evidence
 
 
+def test_what_moving_atoms_feel_is_said_beside_the_verdict() -> None:
+    """It acquits and convicts of nothing: third derivatives at rest are what they are."""
+    found = verdict({"gamma_at_amplitude": 0.2})
+    assert found.cause is Cause.PHYSICAL and "0.2 rad/ps at its thermal amplitude" in found.evidence
+    assert "amplitude" not in verdict({"gamma_at_amplitude": 0.45}).evidence
+
+
 def test_a_second_measurement_that_is_noisy_itself_is_no_witness() -> None:
     """Nor one that came out negative."""
     for again in ({"gamma_remeasured": 0.45, "floor_remeasured": 0.2}, {"gamma_remeasured": -0.1}):
