@@ -231,9 +231,8 @@ def _few_channels_or_soft(meters: Reading, limits: Thresholds) -> Verdict | None
     )
     soft = few_atoms and meters.gamma > limits.softness * meters.frequency
     if soft and accidental and not math.isnan(free):
-        # Where the channels are as wide as their own lines, only what is truly soft stays overdamped; and a kernel that
-        # resolves single levels has to be mended before anything else can be said.
-        soft = free > limits.softness * meters.frequency and not resolved
+        # Where the channels are as wide as their own lines, only what is truly soft stays overdamped.
+        soft = free > limits.softness * meters.frequency
         accidental = not soft
     if soft and not accidental:
         return _blamed(meters, Cause.LOCALISED, _state(meters) + _at_amplitude(meters, limits))

@@ -167,7 +167,7 @@ def test_self_consistent_lines_tell_soft_modes_from_resonances() -> None:
 
 
 def test_a_kernel_that_resolves_levels_is_held_against_the_lines() -> None:
-    """It need not stand on the flank of a line, and a localised mode cannot be told before it is mended."""
+    """It need not stand on the flank of a line that falls with it."""
     off_peak = {**GUILTY[Cause.RESONANCE], "width_sensitivity": 0.4, "participation_ratio": 0.1}
     found = {
         spacing: verdicts(dataclasses.replace(evidence(off_peak), spacing=spacing))[0].cause for spacing in (0.5, 2.0)
