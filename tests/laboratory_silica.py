@@ -135,6 +135,9 @@ def table(sound: Specimen, spoilt: Specimen) -> Iterator[str]:
     again = np.isfinite(evidence.gamma_remeasured)
     moved = f"{np.count_nonzero(again)} by forces along modes with steps of {evidence.step_remeasured:.2g} A"
     ratios[f"{moved}, HWHM over that by autodiff"] = (evidence.gamma_remeasured / clean)[again]
+    ratios[f"{moved}, floor of their own errors over HWHM"] = (evidence.floor_remeasured / evidence.gamma_remeasured)[
+        again
+    ]
     for name, ratio in ratios.items():
         yield f"{name}: {ratio.min():.3g} to {ratio.max():.3g}"
 
