@@ -30,9 +30,8 @@ from ldmd.diagnosis.conduction import Conduction
 from ldmd.diagnosis.demand import FIRST_SHELL, Demand, ElementFacts, demand, signal_to_noise
 from ldmd.diagnosis.evidence import Evidence
 from ldmd.diagnosis.exponent import FEWEST, SOUND, Exponent, exponent
-from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE
 from ldmd.diagnosis.reading import better_linewidths, difference, readings
-from ldmd.diagnosis.thresholds import Thresholds
+from ldmd.diagnosis.thresholds import SIGNAL_TO_NOISE, Thresholds
 from ldmd.diagnosis.verdict import Cause, Verdict, noise_scale
 from ldmd.errors import InputError
 from ldmd.results import Check

@@ -30,8 +30,9 @@ import math
 import numpy as np
 
 from ldmd.diagnosis.evidence import Evidence
-from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE, Accuracy, required_accuracy, scatter, stored_triples
+from ldmd.diagnosis.noise_floor import Accuracy, required_accuracy, scatter, stored_triples
 from ldmd.diagnosis.reading import better_linewidths
+from ldmd.diagnosis.thresholds import SIGNAL_TO_NOISE
 from ldmd.force_constants.third import SparseThirdOrder, ThirdOrder
 from ldmd.lattice.modes import Modes
 from ldmd.units import BOLTZMANN, FORCE_TO_ACCELERATION, THZ

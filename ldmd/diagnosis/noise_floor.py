@@ -34,6 +34,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from ldmd.diagnosis.thresholds import SIGNAL_TO_NOISE
 from ldmd.errors import InputError
 from ldmd.force_constants.steps import LARGEST_STEP, best_size
 from ldmd.force_constants.third import SiteThirdOrder, SparseThirdOrder, ThirdOrder
@@ -44,9 +45,6 @@ from ldmd.lattice.modes import Modes
 from ldmd.lattice.triplets import MEMORY
 from ldmd.lattice.visit import table_of
 from ldmd.results import quantity
-
-SIGNAL_TO_NOISE = 3.0
-"""Of a linewidth that is known: at most a third of it is the floor."""
 
 
 @dataclasses.dataclass(frozen=True)

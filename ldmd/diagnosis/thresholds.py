@@ -20,6 +20,10 @@ REMOVED = 2.0 / 3.0
 """Share of the linewidth from independent errors that restoring the symmetries takes away, or somewhat less."""
 
 
+SIGNAL_TO_NOISE = 3.0
+"""Of a linewidth that is known: at most a third of it is the floor."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Thresholds:
     """What counts as how much; each is explained where the verdicts are reported (``explained``)."""

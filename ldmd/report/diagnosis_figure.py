@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE
 from ldmd.diagnosis.reading import better_linewidths
+from ldmd.diagnosis.thresholds import SIGNAL_TO_NOISE
 from ldmd.report import style
 from ldmd.report.style import Figure, canvas, column, label_decades, to_svg
 from ldmd.report.text import brief, count, number, statistics_name

@@ -13,7 +13,8 @@ from ldmd.diagnosis.case_verdict import CaseVerdict, case_verdict
 from ldmd.diagnosis.conduction import Conduction, conduction
 from ldmd.diagnosis.demand import FIRST_SHELL, ElementFacts, demand, element_facts
 from ldmd.diagnosis.evidence import Evidence
-from ldmd.diagnosis.noise_floor import SIGNAL_TO_NOISE, noise_floor, scatter, stored_triples
+from ldmd.diagnosis.noise_floor import noise_floor, scatter, stored_triples
+from ldmd.diagnosis.thresholds import SIGNAL_TO_NOISE
 from ldmd.diagnosis.verdict import Cause, Verdict
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SparseThirdOrder
