@@ -3,7 +3,8 @@
 Numerical causes are asked for first, for where the force constants are wrong nothing physical can be read from them:
 
 1. cutoff kink: derivative and finite steps along the mode disagree, the change falls as 1/step, and the mode
-   stretches pairs that sit at a kink of the potential; of a black box, repeated measurements of the same elements
+   stretches pairs that sit at a kink of the potential (the derivative itself is sound if the thermal amplitude of
+   the mode, which crosses the kink, confirms it); of a black box, repeated measurements of the same elements
    differ by more than their noise and truncation, and no second measurement confirms the linewidth;
 2. round-off or noise, truncation, a diagonal that does not balance the rest: whichever is expected to change the
    linewidth most (``ldmd.diagnosis.reading``), if that is enough;
@@ -122,6 +123,8 @@ def _kink(meters: Reading, limits: Thresholds) -> Verdict | None:
         return _blamed(meters, Cause.KINK, sentence + _comparison(meters))
     if not meters.kink_anywhere or not meters.kink_share >= limits.kink_share:
         return None
+    if meters.source == "autodiff" and difference(meters.gamma, meters.gamma_at_amplitude) <= limits.relative_change:
+        return None  # moving atoms cross the kink, and feel no more than the derivative says
     base = meters.gamma if math.isnan(meters.exact) else meters.exact
     # Linewidths in use that agree with the derivative are sound, whatever other steps would see.
     values = meters.gamma_of_step if meters.source == "autodiff" and meters.kink_here else (meters.gamma,)
@@ -262,6 +265,9 @@ def _physical(meters: Reading, limits: Thresholds) -> Verdict:
         sentence += f", {f'{share:.1g}' if share >= NOTICED else 'none'} of it noise"
     sentence += f", {meters.effective_channels:.0f} channels, participation ratio {meters.participation_ratio:.2f}"
     sentence += _at_amplitude(meters, limits)
+    worst = max((step for step in meters.gamma_of_step if step > meters.gamma), default=math.nan)
+    if meters.kink_here and difference(meters.gamma, worst) > limits.relative_change:
+        sentence += f"; finite steps that meet kinks give up to {worst:.3g} rad/ps"
     rest = meters.absent("kink_share", "gamma_self_consistent", "gamma_reference")
     return Verdict(meters.mode, Cause.PHYSICAL, sentence, ADVICE[Cause.PHYSICAL], rest)
 

@@ -50,7 +50,7 @@ BLOCKS = {
             "one application, ms",
             "all elements from it, s",
             "LAMMPS / ours to all elements, with and without compilation",
-            "largest difference to LAMMPS / largest element",
+            "largest difference to LAMMPS / largest element, one rank / all cores",
         ),
         ("force-constants",),
     ),

@@ -144,6 +144,9 @@ def test_a_kink_spoils_exact_derivatives_too() -> None:
     kinked = {"slope": -1.0, "kink_share": 0.2}
     assert verdict(kinked, source="autodiff", steps=2.0).cause is Cause.KINK
     assert verdict(kinked, source="autodiff").cause is Cause.PHYSICAL
+    crossed = verdict({**kinked, "gamma_at_amplitude": 0.55}, source="autodiff", steps=2.0)
+    assert crossed.cause is Cause.PHYSICAL and "finite steps that meet kinks give up to 2 rad/ps" in crossed.evidence
+    assert verdict({**kinked, "gamma_at_amplitude": 1.5}, source="autodiff", steps=2.0).cause is Cause.KINK
     assert verdict({**kinked, "kink_share": 0.0}, source="autodiff", steps=2.0).cause is Cause.PHYSICAL
     assert verdict({**kinked, "slope": 2.0}, source="autodiff", steps=2.0).cause is Cause.PHYSICAL
 
