@@ -195,9 +195,10 @@ def collect(
 
 
 def _spacing(modes: Modes) -> float:
-    """Mean distance between neighbouring frequencies, rad/ps."""
+    """Mean distance between neighbouring frequencies, rad/ps; NaN where there is one frequency only."""
     frequencies = modes.frequencies[modes.vibrating]
-    return float(np.ptp(frequencies)) / max(len(frequencies) - 1, 1)
+    span = float(np.ptp(frequencies))
+    return span / (len(frequencies) - 1) if span > 0.0 else math.nan
 
 
 def _unexplained_scatter(subject: Subject, floor: NoiseFloor, rows: np.ndarray) -> np.ndarray:
