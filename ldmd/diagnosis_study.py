@@ -21,12 +21,15 @@ from ldmd.units import THZ
 from ldmd.workflow import DIAGNOSIS, Runner
 
 if TYPE_CHECKING:
+    from ase import Atoms
+
     from ldmd.diagnosis.case_verdict import CaseVerdict
     from ldmd.diagnosis.collect import Conditions, Findings, Subject
     from ldmd.diagnosis.conduction import Conduction
     from ldmd.diagnosis.evidence import Evidence
     from ldmd.diagnosis.record import Record
     from ldmd.diagnosis.verdict import Verdict
+    from ldmd.force_constants.steps import Step
     from ldmd.lattice.modes import Modes
     from ldmd.reference_potential import Reference
     from ldmd.workflow import Lattice
@@ -92,7 +95,10 @@ def diagnose(runner: Runner, reference: str | None = None) -> Diagnosis:
         with progress("diagnosis", 1.0) as advance:
             subject = _subject(problem, lattice.modes)
             found = collect(subject, conditions, known, progress=increments(advance))
-        evidence = _measured_again(problem, lattice.modes, conditions, found.evidence)
+        evidence = found.evidence
+        if problem.by_differences and problem.exact_third is None:
+            step = problem.differences.accuracy[1].step
+            evidence = measured_again(problem, lattice.modes, problem.atoms, conditions, evidence, step)
         return _record(problem, lattice, subject, dataclasses.replace(found, evidence=evidence))
 
     found = _with_free_lines(runner.stage(DIAGNOSIS, Record, compute), runner)
@@ -351,15 +357,19 @@ def _subject(problem: Problem, modes: Modes) -> Subject:
     )
 
 
-def _measured_again(problem: Problem, modes: Modes, conditions: Conditions, evidence: Evidence) -> Evidence:
-    """With linewidths in doubt from forces along modes, where the potential is a black box."""
-    if not problem.by_differences or problem.exact_third is not None:
-        return evidence
-    from ldmd.diagnosis.remeasurement import collective_step, remeasured
+def measured_again(
+    problem: Problem, modes: Modes, atoms: Atoms, conditions: Conditions, evidence: Evidence, step: Step | None = None
+) -> Evidence:
+    """With linewidths in doubt from forces of a black box along modes; ``atoms`` are those of the modes.
 
-    step = collective_step(problem.differences.accuracy[1].step, len(problem.atoms))
+    The best step follows from that of third-order differences, which is measured where there are none.
+    """
+    from ldmd.diagnosis.remeasurement import collective_step, remeasured
+    from ldmd.force_constants.finite_differences import measured_step
+
     with problem.evaluations() as asked:
-        return remeasured(evidence, modes, problem.atoms, conditions.broadening, asked, step)
+        size = collective_step(step or measured_step(atoms, asked), len(atoms))
+        return remeasured(evidence, modes, atoms, conditions.broadening, asked, size)
 
 
 def _number(value: float) -> float | None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ldmd.diagnosis_study import STATISTICS, Diagnosis, diagnosis_of, increments
+from ldmd.diagnosis_study import STATISTICS, Diagnosis, diagnosis_of, increments, measured_again
 from ldmd.errors import InputError
 from ldmd.progress import progress
 from ldmd.settings import Lattice
@@ -88,7 +88,8 @@ def diagnose_files(files: Files, settings: Settings, problem: Problem | None = N
         found = collect(subject, conditions, progress=increments(advance))
     record = _record(subject, found)
     if problem is not None and subject.exact is None:
-        record = dataclasses.replace(record, evidence=_measured_again(problem, subject, conditions, record.evidence))
+        evidence = measured_again(problem, subject.modes, subject.atoms, conditions, record.evidence)
+        record = dataclasses.replace(record, evidence=evidence)
     return diagnosis_of(record)
 
 
@@ -121,15 +122,6 @@ def _subject_with_potential(files: Files, problem: Problem) -> Subject:
         raise InputError("--fc3", f"a cell of {len(found.atoms)} atoms", fix) from error
     mine = Imported(found.program, problem.atoms, ordered.second_order(), ordered.third_order())
     return dataclasses.replace(_subject(files, mine), potential=problem.differentiable, exact=problem.exact_third)
-
-
-def _measured_again(problem: Problem, subject: Subject, conditions: Conditions, evidence: Evidence) -> Evidence:
-    from ldmd.diagnosis.remeasurement import collective_step, remeasured
-    from ldmd.force_constants.finite_differences import measured_step
-
-    with problem.evaluations() as asked:
-        step = collective_step(measured_step(subject.atoms, asked), len(subject.atoms))
-        return remeasured(evidence, subject.modes, subject.atoms, conditions.broadening, asked, step)
 
 
 def _subject(files: Files, imported: Imported) -> Subject:

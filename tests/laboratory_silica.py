@@ -97,7 +97,7 @@ def measured(problem: Problem, size: float, folder: Path) -> tuple[Specimen, Spe
     common = (atoms, normal_modes(second, atoms.get_masses()), second)
     sound = evidence_of(Subject(AUTODIFF, *common, exact, potential), width)
     box = SinglePrecision(atoms, potential)
-    with evaluations(box, folder / "forces.record", workers=1) as asked:  # type: ignore[arg-type]
+    with evaluations(box, folder / "forces.record", workers=1) as asked:
         made = by_differences(atoms, asked, problem.pair_cutoff, size, symmetry=False)
         accuracy, step = made.accuracy, made.accuracy.step
         sys.stderr.write(f"{len(made.third.values)} elements, {accuracy}\n")

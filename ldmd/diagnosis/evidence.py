@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,12 @@ METERS = {
     "gamma_reference": "a reference model",
 }
 """Fields of the evidence that may be missing, in words."""
+
+
+def _where_measured(description: str) -> Any:
+    """A column in rad/ps, one value for each mode, that may be left out."""
+    metadata = {"dims": ("mode",), "unit": "rad/ps", "description": description}
+    return dataclasses.field(default_factory=lambda: np.empty(0), metadata=metadata)
 
 
 LATER = ("diagonal_floor", "scatter_floor", "gamma_remeasured", "floor_remeasured", "gamma_at_amplitude")
@@ -77,45 +84,20 @@ class Evidence:
     kink_share: np.ndarray = quantity(
         ("mode",), "1", "share of the squared bond stretch of the mode in pairs within reach of a kink"
     )
-    diagonal_floor: np.ndarray = dataclasses.field(
-        default_factory=lambda: np.empty(0),
-        metadata={
-            "dims": ("mode",),
-            "unit": "rad/ps",
-            "description": "excess linewidth expected from errors of the elements with one atom only, HWHM",
-        },
+    diagonal_floor: np.ndarray = _where_measured(
+        "excess linewidth expected from errors of the elements with one atom only, HWHM"
     )
-    scatter_floor: np.ndarray = dataclasses.field(
-        default_factory=lambda: np.empty(0),
-        metadata={
-            "dims": ("mode",),
-            "unit": "rad/ps",
-            "description": "excess linewidth expected from scatter of measurements that nothing explains, HWHM",
-        },
+    scatter_floor: np.ndarray = _where_measured(
+        "excess linewidth expected from scatter of measurements that nothing explains, HWHM"
     )
-    gamma_remeasured: np.ndarray = dataclasses.field(
-        default_factory=lambda: np.empty(0),
-        metadata={
-            "dims": ("mode",),
-            "unit": "rad/ps",
-            "description": "linewidth from forces with all atoms displaced along two modes, HWHM",
-        },
+    gamma_remeasured: np.ndarray = _where_measured(
+        "linewidth from forces with all atoms displaced along two modes, HWHM"
     )
-    floor_remeasured: np.ndarray = dataclasses.field(
-        default_factory=lambda: np.empty(0),
-        metadata={
-            "dims": ("mode",),
-            "unit": "rad/ps",
-            "description": "excess linewidth that errors of that measurement would add, as measured, HWHM",
-        },
+    floor_remeasured: np.ndarray = _where_measured(
+        "excess linewidth that errors of that measurement would add, as measured, HWHM"
     )
-    gamma_at_amplitude: np.ndarray = dataclasses.field(
-        default_factory=lambda: np.empty(0),
-        metadata={
-            "dims": ("mode",),
-            "unit": "rad/ps",
-            "description": "linewidth from Hessians with the atoms at the thermal amplitude of the mode, HWHM",
-        },
+    gamma_at_amplitude: np.ndarray = _where_measured(
+        "linewidth from Hessians with the atoms at the thermal amplitude of the mode, HWHM"
     )
     """These five where they are not given: not measured."""
     residuals: tuple[tuple[str, float], ...] = ()
