@@ -73,6 +73,21 @@ class CrystalStudy:
         first, second = values
         return 0.5 * abs(first - second)
 
+    def slowest_time(self, temperature: float) -> float | None:
+        """Slowest time of the heat flux of the dynamics, ps: classical, at a temperature (K), on its wave vectors.
+
+        Where the Boltzmann equation was solved, longer by what normal processes give back to the flux.
+        """
+        from ldmd.lattice.lifetimes import slowest_time
+
+        box = self.commensurate
+        row, column = int(np.flatnonzero(box.temperatures == temperature)[0]), box.statistics.index("classical")
+        slowest = slowest_time((box.gamma + box.isotopes)[row, column], box.per_mode[row, column])
+        if slowest is None or box.direct is None:
+            return slowest
+        direct, single = (box.isotropic(temperature, "classical", part) for part in ("direct", "relaxation time"))
+        return slowest * max(1.0, direct / single)
+
     @property
     def checks(self) -> tuple[Check, ...]:
         """Of the force constants, of the finest mesh and that of the dynamics, and of the portrait."""
@@ -305,7 +320,7 @@ def compare_crystal(runner: Runner) -> Results:
         return Results(problem.inspection, crystal=study, force_constant_checks=problem.crystal.accuracy_checks)
     modes = runner.modes()
     trajectories = runner.dynamics()
-    green_kubo = runner.green_kubo(trajectories)
+    green_kubo = runner.green_kubo(trajectories, study.slowest_time(problem.settings.dynamics.temperature))
     anharmonicity = runner.anharmonicity(modes, trajectories)
     study = with_anharmonicity(study, runner, modes)
     comparison = _compare(problem, study, modes, trajectories, green_kubo)

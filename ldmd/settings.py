@@ -204,9 +204,20 @@ class Dynamics(Section):
 class GreenKubo(Section):
     """From the heat flux to a conductivity."""
 
+    slowest_ps: float | None = option(
+        None,
+        "Slowest time with which a part of the heat flux decays: what the error of the conductivity is computed for. "
+        "Left out, it is twice the lifetime 1/(2 HWHM) that lattice dynamics gives the modes which carry the slowest "
+        "5 % of the heat, and a run that contradicts it is told so.",
+        "ps",
+        example=5.0,
+        gt=0,
+        le=1e6,
+    )
     cutoff_thz: float | None = option(
         None,
-        "Frequency up to which the spectrum is fitted; chosen from the spectrum itself when left out.",
+        "Of the cepstral values that are shown beside the result: frequency up to which the spectrum is fitted; chosen "
+        "from the spectrum itself when left out.",
         "THz",
         example=20.0,
         gt=0,
@@ -214,7 +225,8 @@ class GreenKubo(Section):
     )
     aic_factor: float = option(
         2.0,
-        "Akaike's number of cepstral coefficients times this: 1 as published, 2 to trade a little noise for less bias.",
+        "Of the cepstral values that are shown beside the result: Akaike's number of coefficients times this; 1 as "
+        "published, 2 to trade a little noise for less bias.",
         ge=1,
         le=10,
     )

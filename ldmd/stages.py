@@ -36,7 +36,7 @@ VERSIONS = {
     "linewidths": 2,
     "conductivity": 1,
     "dynamics": 1,
-    "green-kubo": 1,
+    "green-kubo": 2,  # the value at zero frequency of a smooth spectrum, with the slowest time of lattice dynamics
     "anharmonicity": 1,
     "minima": 1,
     "width-convergence": 1,
@@ -52,7 +52,7 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "linewidths": ("modes",),
     "conductivity": ("modes", "linewidths"),
     "dynamics": (),
-    "green-kubo": ("dynamics",),
+    "green-kubo": ("dynamics", "modes", "linewidths", "conductivity", "mesh"),
     "anharmonicity": ("modes", "dynamics"),
     "minima": ("modes", "linewidths", "conductivity", "dynamics"),
     "width-convergence": ("modes", "linewidths", "conductivity"),
@@ -122,7 +122,8 @@ def _inputs(problem: Problem, stage: str) -> dict[str, Any]:
         case "diagnosis":
             return {"temperature": dynamics.temperature, **kernel}
         case "green-kubo":
-            return {**_trajectories(problem), "settings": settings.green_kubo.model_dump(mode="json")}
+            own = {"settings": settings.green_kubo.model_dump(mode="json")}
+            return {**_trajectories(problem), **own, **_slowest_time(problem)}
         case "anharmonicity":
             return {**_trajectories(problem), **samples}
         case "minima":
@@ -149,6 +150,16 @@ def _scattering(settings: Settings) -> dict[str, Any]:
 
 def _trajectories(problem: Problem) -> dict[str, Any]:
     return {"dynamics": [digest(parts) for parts in replica_parts(problem)]}
+
+
+def _slowest_time(problem: Problem) -> dict[str, Any]:
+    """What the lifetimes depend on that the slowest time of the flux comes from, where the case gives none."""
+    if problem.settings.green_kubo.slowest_ps is not None:
+        return {}
+    crystal = problem.settings.crystal
+    constants = _force_constants(problem, "linewidths" if crystal is None else "mesh")
+    meshes = {} if crystal is None else {"crystal": crystal.model_dump(mode="json")}
+    return {"lifetimes": {**_scattering(problem.settings), **constants, **meshes}}
 
 
 def _force_constants(problem: Problem, stage: str) -> dict[str, Any]:

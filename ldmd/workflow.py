@@ -81,7 +81,7 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
             force_constant_checks=problem.differences.checks,
         )  # fmt: skip
     trajectories = runner.dynamics()
-    green_kubo = runner.green_kubo(trajectories)
+    green_kubo = runner.green_kubo(trajectories, lattice.slowest_time(problem.settings.dynamics.temperature))
     anharmonicity = runner.anharmonicity(lattice.modes, trajectories)
     minima = runner.minima(trajectories)
     comparison = _compare(problem, lattice, trajectories, green_kubo, minima)
@@ -99,6 +99,14 @@ class Lattice:
     modes: Modes
     linewidths: Linewidths
     conductivity: Conductivity
+
+    def slowest_time(self, temperature: float) -> float | None:
+        """Slowest time of the heat flux of the dynamics, ps, from classical linewidths at a temperature (K)."""
+        from ldmd.lattice.lifetimes import slowest_time
+
+        row = int(np.flatnonzero(self.linewidths.temperatures == temperature)[0])
+        column = self.linewidths.statistics.index("classical")
+        return slowest_time(self.linewidths.gamma[row, column], self.conductivity.per_mode[row, column])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,8 +252,11 @@ class Runner:
                 run_replicas(problem.atoms, problem.site_potential, plans, checkpoints, report, keep)
         return tuple(trajectory for trajectory in found.values() if trajectory is not None)
 
-    def green_kubo(self, trajectories: tuple[Trajectory, ...]) -> GreenKuboResult:
-        """Green-Kubo analysis of the fluxes of all replicas together, at their measured temperature."""
+    def green_kubo(self, trajectories: tuple[Trajectory, ...], slowest: float | None) -> GreenKuboResult:
+        """Green-Kubo analysis of the fluxes of all replicas together, at their measured temperature.
+
+        ``slowest`` is the slowest time of the flux, ps, where the case gives none.
+        """
         from ldmd.green_kubo import GreenKuboResult, from_replicas, green_kubo
 
         settings = self.problem.settings.green_kubo
@@ -256,7 +267,12 @@ class Runner:
         return self.stage(
             "green-kubo",
             GreenKuboResult,
-            lambda: green_kubo(series, cutoff_thz=settings.cutoff_thz, factors=factors),
+            lambda: green_kubo(
+                series,
+                slowest_ps=slowest if settings.slowest_ps is None else settings.slowest_ps,
+                cutoff_thz=settings.cutoff_thz,
+                factors=factors,
+            ),
         )
 
     def anharmonicity(self, modes: Modes, trajectories: tuple[Trajectory, ...]) -> Anharmonicity:

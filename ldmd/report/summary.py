@@ -233,7 +233,12 @@ def _green_kubo(contents: ReportContents) -> dict[str, Any] | None:
     if result is None:
         return None
     return {
-        "conductivity": _estimate(result.conductivity, interval_95=result.interval_95, convention="cepstral"),
+        "conductivity": _estimate(
+            result.conductivity, interval_95=result.interval_95, convention="smooth spectrum at zero frequency"
+        ),
+        "slowest_time": measured(result.slowest, "ps", given=result.slowest_given, convention="flux ~ exp(-t / time)"),
+        "from_the_run_alone": _estimate(result.run_alone, interval_95=result.run_alone_interval_95),
+        "cepstral": _estimate(result.cepstral),
         "by_factor": [
             measured(
                 result.kappa[row],
@@ -248,10 +253,9 @@ def _green_kubo(contents: ReportContents) -> dict[str, Any] | None:
         "running_integral": _estimate(result.running, plateau_start=measured(result.plateau_start, "ps")),
         "agreement_of_both": measured(result.agreement_sigma, "standard errors"),
         "axes": measured(
-            result.axis_kappa[-1],
+            result.axis_kappa,
             "W/(m K)",
-            factor=result.factors[-1],
-            standard_error=result.axis_kappa_error[-1],
+            standard_error=result.axis_kappa_error,
         ),
         "cutoff": measured(result.cutoff, "THz", automatic=result.cutoff_automatic, convention="ordinary frequency"),
         "temperature": measured(result.temperature, "K"),
