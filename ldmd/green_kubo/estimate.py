@@ -30,10 +30,10 @@ class GreenKuboResult:
     """The Green-Kubo conductivity of one system, by every route and with all that shows how far to trust it.
 
     The headline is the value at zero frequency of a smooth spectrum (:mod:`ldmd.green_kubo.zero_frequency`). It rests
-    on a slowest time with which the flux decays: ``slowest`` if that was given and the lowest frequencies agree with
-    it, otherwise a share of the run. ``run_alone`` is the estimate that rests on nothing but the run; both are the same
-    where no slowest time was given. Cepstral values, with Akaike's number of coefficients times each of ``factors``,
-    are there to compare with published ones: their errors hold if nothing slow is hidden in the spectrum.
+    on a slowest time with which the flux decays: the one that was given, if the run resolves it and longer ones give
+    the same value, otherwise a share of the run. ``run_alone`` is the estimate that rests on nothing but the run; both
+    are the same where no slowest time was given. Cepstral values, with Akaike's number of coefficients times each of
+    ``factors``, are there to compare with published ones: their errors hold if nothing slow is hidden in the spectrum.
 
     Frequencies are ordinary (THz); densities are two-sided; spectra, fits and the scan belong to the energy flux net of
     the other currents if there are any (``raw_density`` is the energy flux as it is).
@@ -42,7 +42,7 @@ class GreenKuboResult:
     conductivity: Estimate  # W/(m K), the headline
     interval_95: tuple[float, float]  # W/(m K), of the headline
     slowest: float  # ps, the slowest time that the headline resolves
-    slowest_given: bool  # whether that time was given, and not taken as a share of the run
+    slowest_given: bool  # whether that is the time that was given, and not a share of the run
     corner: float  # THz, below which the smooth spectrum of the headline is level
     run_alone: Estimate  # W/(m K)
     run_alone_interval_95: tuple[float, float]  # W/(m K)
@@ -137,7 +137,7 @@ def green_kubo(
     whole = power_spectrum(series)
     alone = zero_frequency(whole)
     smooth = alone if slowest_ps is None else zero_frequency(whole, slowest_ps)
-    headline = smooth if smooth.lowest_agree else alone
+    headline = smooth if smooth.slow_enough else alone
     scale = 0.5 * conductivity_scale(series.temperature, series.volume)
     axes, axes_error = _axes(series, None if headline is alone else slowest_ps, scale)
     choice = choose_cutoff(series)
@@ -147,7 +147,7 @@ def green_kubo(
     if scan_cutoffs_thz is None:
         scan_cutoffs_thz = default_cutoffs(series, spectrum.cutoff).tolist()
     scans = [scan_cutoff(series, scan_cutoffs_thz, factor) for factor in factors]
-    running = running_integral(series, longest_time, slowest_ps if headline is smooth else None)
+    running = running_integral(series, longest_time, slowest_ps if headline.slowest == slowest_ps else None)
     raw_frequencies, raw_density = display_spectrum(series)
     main = estimates[-1]
     value, error = scale * headline.value, scale * headline.value * headline.relative_error
@@ -163,7 +163,7 @@ def green_kubo(
         conductivity=Estimate(value, error, "W/(m K)", headline.relative_error**-2, checks),
         interval_95=_scaled(headline.interval_95, scale),
         slowest=headline.slowest,
-        slowest_given=slowest_ps is not None and headline is smooth,
+        slowest_given=headline.slowest == slowest_ps,
         corner=headline.corner,
         run_alone=Estimate(scale * alone.value, scale * alone.value * alone.relative_error, "W/(m K)"),
         run_alone_interval_95=_scaled(alone.interval_95, scale),

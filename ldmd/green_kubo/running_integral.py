@@ -107,7 +107,7 @@ def running_integral(
 
     The plateau is read from window means m(t) = mean of kappa over [t, 2t], which average the vibrational
     ripple. It starts at the smallest t, at least three times the slowest time, for which every m(t') with
-    t < t' <= 4t agrees with m(t) within two standard errors of the difference (jackknife, so correlations count);
+    t < t' <= 4t agrees with m(t) within 2.5 standard errors of the difference (jackknife, so correlations count);
     its value is the mean of these m(t') on a geometric grid, its error the jackknife of that mean. If there is none,
     the t with the smallest deviation is taken and the check fails.
 
