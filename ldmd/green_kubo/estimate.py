@@ -15,7 +15,7 @@ from ldmd.green_kubo.cutoff import choose_cutoff, default_cutoffs, scan_cutoff
 from ldmd.green_kubo.running_integral import running_integral
 from ldmd.green_kubo.series import FluxSeries
 from ldmd.green_kubo.spectrum import Spectrum, conductivity_scale, display_spectrum, power_spectrum
-from ldmd.green_kubo.zero_frequency import zero_frequency
+from ldmd.green_kubo.zero_frequency import ERROR_EXPONENT, zero_frequency
 from ldmd.results import Check, Estimate, quantity
 
 AXES_PROBABILITY = 1e-3
@@ -95,7 +95,7 @@ class GreenKuboResult:
         """Replicas of this length that would give the error of the headline without a slowest time given."""
         alone = self.run_alone.standard_error / self.run_alone.value
         headline = self.conductivity.standard_error / self.conductivity.value
-        return math.ceil(self.replicas * max(1.0, (alone / headline) ** 2))
+        return math.ceil(self.replicas * max(1.0, (alone / headline) ** (1.0 / ERROR_EXPONENT)))
 
 
 def green_kubo(

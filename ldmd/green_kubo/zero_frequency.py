@@ -67,6 +67,10 @@ Z_95 = 1.959964
 RESOLVED_BINS = 4
 """Structure at zero frequency is resolved if S falls by less than a factor of two over this many bins."""
 
+ERROR_EXPONENT = 3.0 / 8.0
+"""The error falls with this power of the length and the number of replicas, for a given slowest time. That is slower
+than for a mean, because with more data finer structure is allowed for (C. J. Stone, Ann. Stat. 10, 1040 (1982))."""
+
 LONGER = (4.0, 16.0, 64.0)
 """A slowest time is held against times so many times longer, as far as the run resolves them."""
 
