@@ -95,13 +95,16 @@ def _draw_smooth(axes: Axes, result: GreenKuboResult, scale: float) -> None:
         axes.errorbar(place, value, [[value - low], [high - value]], color=color, marker=marker, ms=5, lw=1.4)
     axes.set_xscale("log")
     axes.set_xlim(0.35 * float(frequencies[0]), float(frequencies[-1]))
+    decades = range(math.ceil(math.log10(frequencies[0])), math.floor(math.log10(frequencies[-1])) + 1)
+    axes.set_xticks([10.0**k for k in decades], [f"{10.0**k:g}" for k in decades])
+    axes.minorticks_off()
     low, high = float(np.quantile(density, 0.01)), float(np.quantile(density, 0.995))
     axes.set_ylim(
-        0.6 * min(low, *(bar[4][0] for bar in bars)),
+        0.25 * min(low, *(bar[4][0] for bar in bars)),
         2.5 * max(high, *(bar[4][1] for bar in bars)),
     )
     _mark(axes, result.corner, f"slowest time {number(result.slowest)} ps")
-    axes.legend(loc="lower left", bbox_to_anchor=(0.08, 0.0))
+    axes.legend(loc="lower center", ncols=3, fontsize=8.5)
 
 
 def _spectrum_caption(result: GreenKuboResult) -> str:
