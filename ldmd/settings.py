@@ -207,8 +207,8 @@ class GreenKubo(Section):
     slowest_ps: float | None = option(
         None,
         "Slowest time with which a part of the heat flux decays: what the error of the conductivity is computed for. "
-        "Left out, it is twice the lifetime 1/(2 HWHM) that lattice dynamics gives the modes which carry the slowest "
-        "5 % of the heat, and a run that contradicts it is told so.",
+        "Left out, it is the lifetime 1/(2 HWHM) that modes with 5 % of the heat exceed in lattice dynamics, and a run "
+        "that contradicts it says so.",
         "ps",
         example=5.0,
         gt=0,
