@@ -204,18 +204,3 @@ def _not_a_number(path: Path, field: str, text: bytes, line: int, words: int) ->
                 fix = f"line {number}, column {place} holds {shown!r} where a finite number should stand; mend the file"
                 return InputError(field, path, fix)
     return InputError(field, path, "holds something that is not a number; mend the file")
-
-
-def require_whole(path: Path, field: str, values: np.ndarray, least: int, most: int, what: str) -> np.ndarray:
-    """Numbers of a file as integers, counted from ``least``.
-
-    Raises
-    ------
-    InputError
-        Where one of them is no whole number, or is outside of ``least`` to ``most``.
-    """
-    wrong = (values != np.rint(values)) | (values < least) | (values > most)
-    if wrong.any():
-        fix = f"names {what} {values[wrong][0]:.12g}; they go from {least} to {most}"
-        raise InputError(field, path, fix)
-    return np.asarray(values).astype(int)
