@@ -13,10 +13,13 @@ import lzma
 import pickle
 import struct
 import tarfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from ldmd.errors import InputError
 
@@ -29,6 +32,7 @@ BAD_DATA: tuple[type[BaseException], ...] = (
     NameError,  # a variable that is set only where an expected line was found
     AssertionError,
     SyntaxError,  # of ast.literal_eval and of XML
+    tokenize.TokenError,
     StopIteration,
     # Numbers beyond reason.
     ArithmeticError,
@@ -61,7 +65,8 @@ def foreign_parser(
     """Turn what a parser raises into one ``InputError`` that names the file and the parser's reason.
 
     ``field`` and ``fix`` are those of ``InputError``; ``also`` are classes of the parser's own that derive from
-    ``Exception`` directly. An ``InputError`` from inside passes as it is.
+    ``Exception`` directly. An ``InputError`` from inside passes as it is. NumPy does not warn of numbers that overflow
+    in the block: they become infinite or NaN, which the caller has to look for.
 
     Raises
     ------
@@ -69,7 +74,8 @@ def foreign_parser(
         Where the block raises one of ``BAD_DATA`` or ``also``.
     """
     try:
-        yield
+        with np.errstate(all="ignore"):
+            yield
     except InputError:
         raise
     except (*BAD_DATA, *also) as error:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 LARGEST = 1e8
 """eV/Angstrom^n: no force constant of any order is near it, and squares of larger ones leave what numbers can hold."""
 LONGEST = 1e4
-"""Angstrom, of a lattice vector; and lattice vectors, by which an atom may be outside of its cell."""
+"""Angstrom, of a lattice vector."""
+FARTHEST = 1e6
+"""Angstrom, from the origin to an atom: positions may be unwrapped."""
 SMALLEST_VOLUME = 1.0
 """Angstrom^3 per atom."""
 LIGHTEST, HEAVIEST = 0.1, 1e3
@@ -95,12 +97,12 @@ def sound(path: Path, atoms: Atoms) -> Atoms:
     fix = None
     if not len(atoms):
         fix = "holds no atoms"
-    elif not (np.linalg.norm(cell, axis=1) < LONGEST).all():
+    elif not (np.abs(cell) < LONGEST).all():
         fix = f"has a lattice vector that is not finite or longer than {LONGEST:g} Angstrom"
     elif not abs(np.linalg.det(cell)) > SMALLEST_VOLUME * len(atoms):
         fix = f"has {abs(np.linalg.det(cell)) / len(atoms):.3g} Angstrom^3 per atom, which is no crystal"
-    elif not (np.abs(atoms.positions @ np.linalg.inv(cell)) < LONGEST).all():
-        fix = "has an atom at a position that is not finite or far outside of the cell"
+    elif not (np.abs(atoms.positions) < FARTHEST).all():
+        fix = f"has an atom at a position that is not finite or farther away than {FARTHEST:g} Angstrom"
     elif not ((masses > LIGHTEST) & (masses < HEAVIEST)).all():
         fix = f"has the mass {masses[~((masses > LIGHTEST) & (masses < HEAVIEST))][0]:g} amu"
     if fix is not None:
