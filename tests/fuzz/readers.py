@@ -42,9 +42,7 @@ class Reader:
 @functools.cache
 def _crystal() -> ForceConstants:
     supercell = repeated(primitive_cell(), (2, 2, 2), "sites")
-    constants = of_supercell(supercell, *springs(supercell.atoms, 2.6))
-    assert constants.third is not None
-    return constants
+    return of_supercell(supercell, *springs(supercell.atoms, 1.8))
 
 
 @functools.cache
@@ -54,13 +52,13 @@ def _small() -> Supercell:
 
 @functools.cache
 def _small_crystal() -> ForceConstants:
-    return of_supercell(_small(), *springs(_small().atoms, 2.6))
+    return of_supercell(_small(), *springs(_small().atoms, 1.75))
 
 
 @functools.cache
 def _disordered() -> ForceConstants:
     atoms = small_glass()[:6]
-    return of_supercell(glass(atoms), *springs(atoms, 2.6))
+    return of_supercell(glass(atoms), *springs(atoms, 2.2))
 
 
 def _kaldo_folder(folder: Path, kind: str) -> None:
@@ -249,12 +247,26 @@ def _read_checkpoint(folder: Path) -> None:
         assert same, "a damaged file was read as sound"
 
 
+CASTEP = """%BLOCK LATTICE_CART
+3.1 0.0 0.0
+0.4 3.4 0.0
+-0.3 0.7 3.7
+%ENDBLOCK LATTICE_CART
+%BLOCK POSITIONS_FRAC
+Si 0.05 0.10 0.00
+O 0.55 0.45 0.48
+%ENDBLOCK POSITIONS_FRAC
+"""
 OTHERS = (
     _structure("structure.extxyz", "extxyz"),
     _structure("structure.cif", "cif"),
     _structure("POSCAR", "vasp"),
     _structure("structure.xsf", "xsf"),
-    _structure("structure.cell", "castep-cell"),
+    Reader(
+        "structure-castep-cell",
+        lambda folder: (folder / "structure.cell").write_text(CASTEP) and None,
+        lambda folder: importlib.import_module("ldmd.structures").read_structure(folder / "structure.cell"),
+    ),
     _structure("structure.data", "lammps-data", masses=True),
     _potential("tersoff", "SiO.tersoff", lambda path: shutil.copy(CASES / "silica" / "SiO.tersoff", path)),
     _potential("stillinger-weber", "Si.sw", lambda path: shutil.copy(CASES / "silicon" / "Si.sw", path)),

@@ -64,7 +64,7 @@ def whole(path: Path, values: np.ndarray, what: str, least: int, most: int) -> n
     wrong = ~((values == np.rint(values)) & (values >= least) & (values <= most))
     if wrong.any():
         highest = float(np.asarray(values)[wrong].flat[np.argmax(np.abs(np.asarray(values)[wrong]))])
-        fix = f"has {what} {highest:.12g}; they go from {least} to {most}: give the structure it was made for"
+        fix = f"has {what} {highest:.15g}; they go from {least} to {most}: give the structure it was made for"
         raise InputError("force constants", path, fix)
     return np.asarray(values).astype(int)
 

@@ -76,7 +76,7 @@ class Namelist:
         for assignment in self.assignments[name]:
             places = self._places(name, assignment.subscripts, shape)
             if len(assignment.values) > len(places):
-                fix = f"gives {len(assignment.values)} values for {name}({assignment.subscripts}): {len(places)} fit"
+                fix = f"gives {len(assignment.values)} values where {name} has {len(places)} elements"
                 raise self._wrong(fix)
             for place, value in zip(places, assignment.values, strict=False):
                 found[place] = found[place] if value is None else value
@@ -100,7 +100,7 @@ class Namelist:
         found = self.numbers(name, shape)
         wrong = found[(found != np.rint(found)) | (found < least) | (found > most)]
         if wrong.size:
-            raise self._wrong(f"gives {name} = {wrong[0]:.12g}; write whole numbers from {least} to {most}")
+            raise self._wrong(f"gives {name} = {wrong[0]:.15g}; write whole numbers from {least} to {most}")
         return found.astype(int)
 
     def _places(self, name: str, subscripts: str, shape: tuple[int, ...]) -> list[int] | range:

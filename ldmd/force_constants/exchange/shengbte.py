@@ -22,6 +22,7 @@ from ldmd.force_constants.exchange.files import believable, rows_of, sound, whol
 from ldmd.force_constants.exchange.supercell import MOST_ATOMS, Supercell, repeated
 from ldmd.force_constants.images import nearest_images
 from ldmd.force_constants.sum_rules import coordinate_keys
+from ldmd.foreign import foreign_parser
 from ldmd.store import write_atomically
 
 _BLOCK = 118
@@ -125,12 +126,9 @@ def read_control(path: Path) -> Supercell:
         raise InputError("structure", path, f"has the element {unknown[0][:20]!r}; use chemical symbols")
     types = fields.whole("types", (count,), 1, kinds) - 1
     factor = 10.0 * (float(fields.numbers("lfactor", (1,))[0]) if "lfactor" in fields else 1.0)
-    atoms = Atoms(
-        [elements[kind].strip() for kind in types],
-        scaled_positions=fields.numbers("positions", (3, count)).T,
-        cell=factor * fields.numbers("lattvec", (3, 3)).T,
-        pbc=True,
-    )
+    scaled, vectors = fields.numbers("positions", (3, count)).T, factor * fields.numbers("lattvec", (3, 3)).T
+    with foreign_parser("structure", path, "give a cell with a volume"):
+        atoms = Atoms([elements[kind].strip() for kind in types], scaled_positions=scaled, cell=vectors, pbc=True)
     if "masses" in fields:
         atoms.set_masses(fields.numbers("masses", (kinds,))[types])
     sizes = fields.whole("scell", (3,), 1, MOST_ATOMS).tolist()
