@@ -156,7 +156,7 @@ def _assignments(path: Path, text: str) -> dict[str, list[_Assignment]]:
 def _read_group(path: Path, text: str, place: int, found: dict[str, list[_Assignment]]) -> int:
     """Add the assignments of the group that begins at a place in the text; return where it ends."""
     values: list[str | None] | None = None
-    given = True  # a value since the last comma, or none expected
+    given = False  # a value since the last comma
     while place < len(text):
         match = _TOKEN.match(text, place)
         kind = match.lastgroup if match else "nothing"
@@ -169,7 +169,7 @@ def _read_group(path: Path, text: str, place: int, found: dict[str, list[_Assign
             return place
         if kind == "name":
             name, _, subscripts = match["name"].rstrip("= \t\n").partition("(")
-            values, given = [], True
+            values, given = [], False
             found.setdefault(name.strip().lower(), []).append(_Assignment(subscripts.rstrip(" )"), values))
         elif kind == "comma" and values is not None:
             values += [] if given else [None]
