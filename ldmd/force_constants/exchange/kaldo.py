@@ -362,7 +362,7 @@ def _require_one_frame(path: Path, text: str) -> None:
     if not (count.isascii() and count.isdigit()) or len(count) > 9 or int(count) != len(lines) - 2:
         fix = f"its first line is {count[:40]!r}; it should be the number of atoms, {len(lines) - 2} by its lines"
         raise InputError("structure", path, fix)
-    columns = [int(number) for number in re.findall(r":[SRILsril]:([0-9]{1,9})(?![0-9])", lines[1][:100_000])]
+    columns = [int(number) for number in re.findall(r":[SRILsril]:([0-9]{1,20})", lines[1][:100_000])]
     words = {len(line.split()) for line in lines[2:]}
     if columns and words != {sum(columns)}:
         fix = f"its Properties have {sum(columns)} columns, its lines {sorted(words)[:5]}; mend it"
