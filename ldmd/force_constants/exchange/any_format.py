@@ -183,7 +183,7 @@ def _second_of_shengbte(second: Path, structure: Path) -> ForceConstants:
     """The second order, in a supercell told by CONTROL, a phonopy.yaml, or the number of its atoms."""
     if structure.suffix in (".yaml", ".yml"):
         return phonopy.read_second(second, phonopy.read_structure(structure))
-    if re.search(r"[&$]crystal\b", read_text(structure, "--structure").lower()):
+    if structure.name == "CONTROL" or re.search(r"[&$]crystal\b", read_text(structure, "--structure").lower()):
         return phonopy.read_second(second, shengbte.read_control(structure))
     primitive, count = _atoms(structure), _atoms_of_second(second)
     copies = round((count / len(primitive)) ** (1.0 / 3.0))
