@@ -247,26 +247,12 @@ def _read_checkpoint(folder: Path) -> None:
         assert same, "a damaged file was read as sound"
 
 
-CASTEP = """%BLOCK LATTICE_CART
-3.1 0.0 0.0
-0.4 3.4 0.0
--0.3 0.7 3.7
-%ENDBLOCK LATTICE_CART
-%BLOCK POSITIONS_FRAC
-Si 0.05 0.10 0.00
-O 0.55 0.45 0.48
-%ENDBLOCK POSITIONS_FRAC
-"""
 OTHERS = (
     _structure("structure.extxyz", "extxyz"),
     _structure("structure.cif", "cif"),
     _structure("POSCAR", "vasp"),
     _structure("structure.xsf", "xsf"),
-    Reader(
-        "structure-castep-cell",
-        lambda folder: (folder / "structure.cell").write_text(CASTEP) and None,
-        lambda folder: importlib.import_module("ldmd.structures").read_structure(folder / "structure.cell"),
-    ),
+    _structure("structure.gen", "gen"),
     _structure("structure.data", "lammps-data", masses=True),
     _potential("tersoff", "SiO.tersoff", lambda path: shutil.copy(CASES / "silica" / "SiO.tersoff", path)),
     _potential("stillinger-weber", "Si.sw", lambda path: shutil.copy(CASES / "silicon" / "Si.sw", path)),

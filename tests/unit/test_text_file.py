@@ -131,3 +131,15 @@ def test_no_file_and_a_folder_are_no_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(InputError, match="no such file"):
             read_numbers(path, "numbers")
+
+
+@pytest.mark.parametrize("filler", ["9", ".", "1.", "1e", "-", "d", "1.0-", "#", "1 ", "\n"])
+def test_the_time_to_refuse_grows_with_the_length_and_not_its_square(tmp_path: Path, filler: str) -> None:
+    path = tmp_path / "numbers"
+    path.write_text(filler * 60_000 + "x ")
+    start = time.process_time()
+    try:
+        read_numbers(path, "numbers")
+    except InputError as error:
+        assert "column" in str(error)
+    assert time.process_time() - start < 2.0
