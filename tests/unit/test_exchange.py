@@ -397,7 +397,7 @@ def test_files_that_are_not_of_phonopy_are_refused(crystal: ForceConstants, tmp_
         ("\n".join(lines[:-4]), "its first line promises 36   36"),
         ("\n".join([lines[0], *lines[5:9], *lines[1:5], *lines[9:]]), "not in the order of the atoms"),
         ("hello\n", "does not begin with the number of atoms"),
-        ("1 1\n1 1\n1 2 3\n4 five 6\n7 8 9\n", "is not of this format"),
+        ("1 1\n1 1\n1 2 3\n4 five 6\n7 8 9\n", "line 4, column 2 holds .five."),
         ("1 1\n1 1\n1 2 3\n4 5 6\n7 8 9\n", "a supercell of 36 atoms"),
     ):
         path.write_text(text)
@@ -424,10 +424,10 @@ def test_files_that_are_not_of_phonopy_are_refused(crystal: ForceConstants, tmp_
 def test_structures_that_are_not_of_phonopy_are_refused(crystal: ForceConstants, tmp_path: Path) -> None:
     path = tmp_path / "phonopy.yaml"
     for text, message in (
-        ("a: [", "is not YAML"),
+        ("a: [", "is not plain YAML"),
         ("- 1", "is not a phonopy.yaml"),
         ("supercell: {}\n", "has no block 'primitive_cell'"),
-        ("primitive_cell:\n  lattice: 1\n", "cannot understand the block 'primitive_cell'"),
+        ("primitive_cell:\n  lattice: 1\n", "mend its block 'primitive_cell'"),
         ("physical_unit:\n  length: furlong\n", "unit of length = furlong"),
     ):
         path.write_text(text)
@@ -502,7 +502,7 @@ def test_files_that_are_not_of_shengbte_are_refused(crystal: ForceConstants, tmp
         ("\n".join(["7", *lines[1:]]), "its first line says '7'"),
         (text.replace(" 1 1 2 ", " 1 1 3 "), "directions of a block"),
         ("\n".join([*lines[:3], "1.0 0.0 0.0", *lines[4:]]), "not those of this primitive cell"),
-        ("\n".join([*lines[:5], "1 9 1", *lines[6:]]), "has atoms up to 9"),
+        ("\n".join([*lines[:5], "1 9 1", *lines[6:]]), "has an atom 9; they go from 1 to 3"),
     ):
         path.write_text(changed)
         with pytest.raises(InputError, match=message):
@@ -548,7 +548,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path, crystal: ForceConsta
         hiphive.read(path)
     assert not (tmp_path / "harm").exists()
     path.write_text("nothing of the kind")
-    with pytest.raises(InputError, match=r"is no \.fcs file of hiPhive"):
+    with pytest.raises(InputError, match=r"give a \.fcs file of hiPhive"):
         hiphive.read(path)
 
 
@@ -578,7 +578,7 @@ def test_lammps_writes_derivatives_of_forces(
     assert third_sign(joined(second, third)) == 1
     with pytest.raises(InputError, match="give the atoms it was made for|no multiple"):
         lammps.read_second(two, atoms[:5])
-    with pytest.raises(InputError, match="has atoms up to 18, the structure has 5"):
+    with pytest.raises(InputError, match="has an atom 18; they go from 1 to 5"):
         lammps.read_third(three, atoms[:5])
     with pytest.raises(InputError, match="has 3 columns; this format has 8"):
         lammps.read_third(two, atoms)

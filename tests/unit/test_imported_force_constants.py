@@ -210,7 +210,7 @@ def test_settings_that_mean_nothing_are_refused(text: str, field: str, fix: str)
         ('"fc3.hdf5"', '"fc2.hdf5"', "force constants", "needs a dataset 'fc3'"),
         ('third = "fc3.hdf5"\nsecond = "fc2.hdf5"', "", "potential.third", "name fc3.hdf5 or FORCES_FC3"),
         ('second = "fc2.hdf5"', "", "potential.second", "name fc2.hdf5, too"),
-        ('"phono3py.yaml"', '"fc2.hdf5"', "structure", "is not YAML"),
+        ('"phono3py.yaml"', '"fc2.hdf5"', "structure", "is not UTF-8"),
         ('"phono3py.yaml"', '"notes.yaml"', "structure", "has no block"),
         ("[lattice]", '[lattice]\nforce_constants = "autodiff"', "lattice.force_constants", "leave it out"),
     ],

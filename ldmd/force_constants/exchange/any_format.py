@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import zipfile
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import ase.io
 import h5py
 import numpy as np
 import scipy.sparse as sp
@@ -27,11 +26,14 @@ from ase import Atoms
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange import kaldo, phono3py, phonopy, shengbte
 from ldmd.force_constants.exchange.constants import ForceConstants
-from ldmd.force_constants.exchange.files import require_file
+from ldmd.force_constants.exchange.files import array_of, require_file
 from ldmd.force_constants.exchange.supercell import TOLERANCE, Supercell, glass, matched, repeated
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SparseThirdOrder
+from ldmd.foreign import foreign_parser
+from ldmd.safe_files import open_hdf5
 from ldmd.structures import read_structure
+from ldmd.text_file import Bounded, first_line, read_text
 
 SECOND = {
     "phono3py": ("fc2.hdf5", "force_constants.hdf5"),
@@ -67,14 +69,6 @@ def read_any(third: Path, second: Path | None = None, structure: Path | None = N
     InputError
         Where a file is missing, damaged, of no known format, or does not belong to the others.
     """
-    try:
-        return _read_any(third, second, structure)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError("--fc3", third, f"it, or a file that belongs to it, is damaged ({reason})") from error
-
-
-def _read_any(third: Path, second: Path | None, structure: Path | None) -> Imported:
     if third.is_dir():
         return _of_kaldo(third, second, structure)
     program = _program_of(third)
@@ -148,11 +142,10 @@ def folded(constants: ForceConstants, target: Supercell) -> ForceConstants:
 def _program_of(third: Path) -> str:
     if h5py.is_hdf5(require_file(third)):
         return "phono3py"
-    with open(third, encoding="utf-8", errors="replace") as file:
-        head = file.readline(200)
-    if head.startswith("# File:"):
-        return "phono3py"
-    if head.strip().isdigit():
+    with Bounded(third, "--fc3") as file:
+        if file.line().startswith(b"# File:"):
+            return "phono3py"
+    if re.fullmatch("[0-9]+", first_line(third, "--fc3")):
         return "ShengBTE"
     raise InputError("--fc3", third, f"is of no known format; {KNOWN}")
 
@@ -181,11 +174,8 @@ def _cells_of_phono3py(path: Path) -> tuple[Supercell, Supercell]:
 def _of_forces(third: Path, second: Path | None, structure: Path) -> Imported:
     from ldmd.crystal.force_constants import read_forces
 
-    try:
+    with foreign_parser("--fc3", third, f"phono3py should make force constants of it with {structure}"):
         found = read_forces(structure, third, second)
-    except (ValueError, KeyError, RuntimeError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError("--fc3", third, f"phono3py cannot read it with {structure} ({reason})") from error
     return together("phono3py", found.second, found.third)
 
 
@@ -193,7 +183,7 @@ def _second_of_shengbte(second: Path, structure: Path) -> ForceConstants:
     """The second order, in a supercell told by CONTROL, a phonopy.yaml, or the number of its atoms."""
     if structure.suffix in (".yaml", ".yml"):
         return phonopy.read_second(second, phonopy.read_structure(structure))
-    if "&crystal" in require_file(structure).read_text(encoding="utf-8", errors="replace").lower():
+    if structure.name == "CONTROL" or re.search(r"[&$]crystal\b", read_text(structure, "--structure").lower()):
         return phonopy.read_second(second, shengbte.read_control(structure))
     primitive, count = _atoms(structure), _atoms_of_second(second)
     copies = round((count / len(primitive)) ** (1.0 / 3.0))
@@ -204,12 +194,12 @@ def _second_of_shengbte(second: Path, structure: Path) -> ForceConstants:
 
 
 def _atoms_of_second(path: Path) -> int:
-    if h5py.is_hdf5(path):
-        with h5py.File(path) as file:
-            sizes = [file[name].shape[1] for name in ("force_constants", "fc2") if name in file]
+    if h5py.is_hdf5(require_file(path)):
+        with open_hdf5(path) as file:
+            arrays = [array_of(file, name, path) for name in ("force_constants", "fc2") if name in file]
+        sizes = [array.shape[1] for array in arrays if array.ndim == 4]
     else:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            sizes = [int(word) for word in file.readline(200).split()[-1:] if word.isdigit()]
+        sizes = [int(word) for word in first_line(path, "--fc2").split()[-1:] if re.fullmatch("[0-9]{1,9}", word)]
     if not sizes:
         raise InputError("--fc2", path, "is of no known format; known are FORCE_CONSTANTS and force_constants.hdf5")
     return sizes[0]
@@ -241,31 +231,14 @@ def _with_any_sign(folder: Path, repeats: tuple[int, int, int], kind: kaldo.Form
 
 def _repeats_of(folder: Path, kind: kaldo.Format) -> tuple[int, int, int]:
     """Copies of the primitive cell that have force constants of their own: as many as the first order of rows says."""
-    atoms = _atoms_of_kaldo(folder, kind)
-    if kind == "numpy":
-        with np.load(folder / "third.npz") as file:
-            shape = file["shape"]
-        rows = int(shape[0]) * int(shape[1]) // (3 * len(atoms)) ** 2 // 3
-    else:
-        rows = int(np.loadtxt(folder / "THIRD", usecols=0).max())
+    atoms = kaldo.read_structure(folder, kind)
+    rows = kaldo.rows_of_folder(folder, kind, len(atoms))
     if rows == len(atoms):
         return 1, 1, 1
     if not rows or len(atoms) % rows:
         fix = f"has rows of {rows} atoms, which are no primitive cell of the {len(atoms)} of the structure"
         raise InputError("--fc3", folder, fix)
     return _box(atoms, rows, folder)
-
-
-def _atoms_of_kaldo(folder: Path, kind: kaldo.Format) -> Atoms:
-    names = ("CONFIG",) if kind == "eskm" else ("replicated_atoms.xyz", "replicated_atoms_third.xyz")
-    path = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
-    try:
-        found = ase.io.read(require_file(path), format="dlp4" if kind == "eskm" else "extxyz")
-    except (ValueError, KeyError, IndexError, OSError) as error:
-        raise InputError("structure", path, f"cannot be read ({error})") from error
-    if isinstance(found, list):
-        raise InputError("structure", path, "holds several structures; give one")
-    return found
 
 
 def _box(atoms: Atoms, count: int, folder: Path) -> tuple[int, int, int]:

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import importlib
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ldmd.errors import InputError
+from ldmd.text_file import read_numbers
+
+if TYPE_CHECKING:
+    import h5py
+    from ase import Atoms
+
+LARGEST = 1e8
+"""eV/Angstrom^n: no force constant of any order is near it, and squares of larger ones leave what numbers can hold."""
+LONGEST = 1e4
+"""Angstrom, of a lattice vector."""
+FARTHEST = 1e6
+"""Angstrom, from the origin to an atom: positions may be unwrapped."""
+SMALLEST_VOLUME = 1.0
+"""Angstrom^3 per atom."""
+LIGHTEST, HEAVIEST = 0.1, 1e3
+"""amu; the lightest atom is muonium, the heaviest element has 294."""
+MOST_BYTES = 8_000_000_000
+"""Of an array that is read."""
 
 
 def require_file(path: Path) -> Path:
@@ -18,32 +37,96 @@ def require_file(path: Path) -> Path:
     return path
 
 
-def numbers(path: Path, text: str, columns: int) -> np.ndarray:
-    """Text of numbers as rows of equal length (n, columns), wherever its lines break.
+def rows_of(path: Path, columns: int, header: bool = False) -> tuple[str, np.ndarray]:
+    """The numbers of a text file in rows of equal length (n, columns), wherever its lines break.
+
+    With ``header``, the first line that is neither blank nor a comment is returned as text before them.
 
     Raises
     ------
     InputError
-        Where something is not a number, or the last row is not complete.
+        Where something is not a finite number, or the last row is not complete.
     """
-    try:
-        found = np.array(text.split(), dtype=float)
-    except ValueError as error:
-        raise InputError("force constants", path, f"is not of this format ({error})") from error
+    first, found = read_numbers(path, "force constants", header)
     if found.size % columns:
         raise InputError("force constants", path, f"{found.size} numbers are no multiple of {columns}; is it complete?")
-    return found.reshape(-1, columns)
+    return first, found.reshape(-1, columns)
 
 
-def table(path: Path, columns: int) -> np.ndarray:
-    """A text file of a fixed number of columns, (n, columns)."""
-    try:
-        found = np.loadtxt(require_file(path), ndmin=2)
-    except ValueError as error:
-        raise InputError("force constants", path, f"is not a table of numbers ({error})") from error
-    if found.shape[1] != columns:
-        raise InputError("force constants", path, f"has {found.shape[1]} columns; this format has {columns}")
-    return np.asarray(found)
+def whole(path: Path, values: np.ndarray, what: str, least: int, most: int) -> np.ndarray:
+    """Numbers of a file as integers.
+
+    Raises
+    ------
+    InputError
+        Where one of them is no whole number, or is outside of ``least`` to ``most``.
+    """
+    wrong = ~((values == np.rint(values)) & (values >= least) & (values <= most))
+    if wrong.any():
+        highest = float(np.asarray(values)[wrong].flat[np.argmax(np.abs(np.asarray(values)[wrong]))])
+        fix = f"has {what} {highest:.15g}; they go from {least} to {most}: give the structure it was made for"
+        raise InputError("force constants", path, fix)
+    return np.asarray(values).astype(int)
+
+
+def believable(path: Path, values: np.ndarray) -> np.ndarray:
+    """Force constants as they are.
+
+    Raises
+    ------
+    InputError
+        Where one of them is not finite, or is too large for any material.
+    """
+    wrong = ~(np.abs(values) <= LARGEST)
+    if wrong.any():
+        place = tuple(int(index) for index in np.argwhere(wrong)[0])
+        fix = f"element {place} is {values[place]:g}; no material has more than {LARGEST:g} eV/Angstrom^n: mend it"
+        raise InputError("force constants", path, fix)
+    return values
+
+
+def sound(path: Path, atoms: Atoms) -> Atoms:
+    """Atoms of a periodic crystal as they are.
+
+    Raises
+    ------
+    InputError
+        Where there are none, or a number among cell, positions and masses makes no sense.
+    """
+    cell, masses = atoms.cell.array, atoms.get_masses()
+    fix = None
+    if not len(atoms):
+        fix = "holds no atoms"
+    elif not (np.abs(cell) < LONGEST).all():
+        fix = f"has a lattice vector that is not finite or longer than {LONGEST:g} Angstrom"
+    elif not abs(np.linalg.det(cell)) > SMALLEST_VOLUME * len(atoms):
+        fix = f"has {abs(np.linalg.det(cell)) / len(atoms):.3g} Angstrom^3 per atom, which is no crystal"
+    elif not (np.abs(atoms.positions) < FARTHEST).all():
+        fix = f"has an atom at a position that is not finite or farther away than {FARTHEST:g} Angstrom"
+    elif not ((masses > LIGHTEST) & (masses < HEAVIEST)).all():
+        fix = f"has the mass {masses[~((masses > LIGHTEST) & (masses < HEAVIEST))][0]:g} amu"
+    if fix is not None:
+        raise InputError("structure", path, f"{fix}; mend it")
+    return atoms
+
+
+def array_of(file: h5py.File, name: str, path: Path) -> np.ndarray:
+    """A dataset of real numbers as float64.
+
+    Raises
+    ------
+    InputError
+        Where it is none, or is beyond all bounds.
+    """
+    import h5py
+
+    data = file[name]
+    if not isinstance(data, h5py.Dataset) or data.shape is None or data.dtype.kind not in "iuf":
+        raise InputError("force constants", path, f"its {name!r} is no array of real numbers")
+    if 8 * math.prod(data.shape) > MOST_BYTES:
+        fix = f"its {name!r} has {8e-9 * math.prod(data.shape):.3g} GB; at most {1e-9 * MOST_BYTES:g} GB are read"
+        raise InputError("force constants", path, fix)
+    return np.asarray(data[()], dtype=float)
 
 
 def peer(module: str, package: str) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import pickle
 import tarfile
 import tempfile
@@ -21,28 +22,25 @@ import ase.io
 import numpy as np
 import scipy.sparse as sp
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import ForceConstants, of_supercell
-from ldmd.force_constants.exchange.files import peer, require_file
+from ldmd.force_constants.exchange.files import believable, peer, sound
+from ldmd.force_constants.exchange.numeric_pickle import numbers_of_pickle
 from ldmd.force_constants.exchange.supercell import glass, matched
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.sum_rules import coordinate_keys, permutation_differences
 from ldmd.force_constants.third import SparseThirdOrder
+from ldmd.foreign import foreign_parser
+from ldmd.text_file import Bounded
 
 SYMMETRIC = 1e-12
 """Relative to the largest element: blocks that differ by less are permutations of each other."""
-_HARMLESS = {
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy.core.numeric", "_frombuffer"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("_codecs", "encode"),
-}
+MOST_BYTES = 2_000_000_000
+"""Of a .fcs file."""
+
+NO_FCS = "give a .fcs file of hiPhive"
 
 Blocks = dict[tuple[int, ...], np.ndarray]
 
@@ -84,35 +82,57 @@ def read(path: Path, primitive: Atoms | None = None) -> ForceConstants:
     InputError
         Where the file is none, holds code, or does not fit the primitive cell.
     """
-    try:
-        with tarfile.open(require_file(path)) as archive:
-            members = {name: archive.extractfile(name) for name in ("fc_dict", "supercell")}
-            pickled, structure = (member.read() if member else b"" for member in members.values())
-        items = _Unpickler(io.BytesIO(pickled)).load()
+    with Bounded(path, "force constants", MOST_BYTES) as file, foreign_parser("force constants", path, NO_FCS):
+        content = io.BytesIO(b"".join(iter(file.block, b"")))
+        # Plain, for what it is packed with is undone within bounds already.
+        with tarfile.open(fileobj=content, mode="r:") as archive:
+            members = [archive.extractfile(name) for name in ("fc_dict", "supercell")]
+            pickled, structure = (member.read() if member else b"" for member in members)
+        items = numbers_of_pickle(pickled)
         blocks, is_sorted = items["fc_dict"], items["fcs_type"] == "SortedForceConstants"
-    except (tarfile.TarError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError("force constants", path, f"is no .fcs file of hiPhive ({error})") from error
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "supercell.json"
-        copy.write_bytes(structure)
-        atoms = ase.io.read(copy, format="json")
-    if not isinstance(atoms, Atoms):
-        raise InputError("force constants", path, "holds several supercells")
+        atoms = _supercell_of(structure)
+    _require_blocks(path, blocks, len(sound(path, atoms)))
     return _constants(blocks, is_sorted, atoms, primitive)
+
+
+def _supercell_of(structure: bytes) -> Atoms:
+    """The one structure in a database of ASE as JSON; ASE itself would open it through files and locks."""
+    content = json.loads(structure)
+    (row,) = (content[key] for key in content if key.isdecimal())
+    cell, positions, numbers = (_of_json(row[name]) for name in ("cell", "positions", "numbers"))
+    kinds = numbers.astype(int)
+    if not (kinds == numbers).all() or kinds.min() < 1 or kinds.max() >= len(chemical_symbols):
+        raise ValueError("an atomic number that is none")
+    masses = _of_json(row["masses"]) if "masses" in row else None
+    return Atoms(kinds, positions=positions, cell=cell, masses=masses, pbc=True)
+
+
+def _of_json(value: Any) -> np.ndarray:
+    """An array in one of the ways in which ASE writes it."""
+    while isinstance(value, dict) and "array" in value:
+        value = value["array"]
+    if isinstance(value, dict):
+        shape, _, flat = value["__ndarray__"]
+        return np.array(flat, dtype=float).reshape(shape)
+    return np.array(value, dtype=float)
+
+
+def _require_blocks(path: Path, blocks: Any, count: int) -> None:
+    """Refuse anything but blocks of finite numbers by clusters of atoms that there are."""
+    if not isinstance(blocks, dict):
+        raise InputError("force constants", path, f"{NO_FCS} (no dictionary of clusters)")
+    for cluster, block in blocks.items():
+        numbered = isinstance(cluster, tuple) and all(isinstance(atom, int | np.integer) for atom in cluster)
+        if not numbered or not all(0 <= atom < count for atom in cluster):
+            raise InputError("force constants", path, f"has the cluster {str(cluster)[:40]} of its {count} atoms")
+        if not isinstance(block, np.ndarray) or block.shape != (3,) * len(cluster):
+            raise InputError("force constants", path, f"cluster {cluster} has no block of 3 x ... x 3 numbers")
+        believable(path, block)
 
 
 def _periodic(atoms: Atoms) -> Atoms:
     """Without the calculator that ASE would store as well."""
     return Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, masses=atoms.get_masses(), pbc=True)
-
-
-class _Unpickler(pickle.Unpickler):
-    """Numbers and arrays only."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _HARMLESS:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return super().find_class(module, name)
 
 
 def _constants(blocks: Blocks, is_sorted: bool, atoms: Atoms, primitive: Atoms | None) -> ForceConstants:

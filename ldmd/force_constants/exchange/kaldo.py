@@ -14,6 +14,8 @@ written.
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,11 +26,15 @@ from ase import Atoms, units
 from ase.data import atomic_masses
 
 from ldmd.errors import InputError
+from ldmd.force_constants.exchange.arrays import load_npy, load_npz, sparse_elements, sparse_shape
 from ldmd.force_constants.exchange.constants import Elements, ForceConstants, second_blocks, third_sign
-from ldmd.force_constants.exchange.files import numbers, peer, require_file, table
+from ldmd.force_constants.exchange.files import believable, peer, require_file, rows_of, sound
+from ldmd.force_constants.exchange.lammps import third_lines
 from ldmd.force_constants.exchange.supercell import Supercell, glass, matched, repeated
 from ldmd.force_constants.sum_rules import coordinate_keys
+from ldmd.foreign import foreign_parser
 from ldmd.store import write_atomically
+from ldmd.text_file import read_text
 
 TEN_JOULE_PER_MOLE = 10.0 * units.J / units.mol
 """eV, of the constants that kALDo converts with: 8e-9 off today's."""
@@ -166,7 +172,7 @@ def read_folder(
     InputError
         Where files are missing or of other shapes, or the sign of the third order cannot be found.
     """
-    atoms = _structure(folder, kind)
+    atoms = read_structure(folder, kind)
     supercell = _divided(atoms, repeats)
     count, size = len(supercell.primitive), 3 * len(atoms)
     names = {"numpy": ("second.npy", "third.npz"), "lammps": ("Dyn.form", "THIRD"), "eskm": ("Dyn.form", "THIRD")}[kind]
@@ -175,15 +181,15 @@ def read_folder(
         raise InputError("force constants", folder, f"holds neither {names[0]} nor {names[1]}")
     second = None
     if paths[0].is_file():
-        values = np.load(paths[0]) if kind == "numpy" else _dynamical_matrix(paths[0], supercell.primitive, size)
+        values = load_npy(paths[0]) if kind == "numpy" else _dynamical_matrix(paths[0], supercell.primitive, size)
         if values.size not in (3 * count * size, size * size):
             raise InputError("force constants", paths[0], f"has {values.size} numbers, not {3 * count} x {size}")
+        believable(paths[0], values)
         second = sp.csr_array(values.reshape(-1, size)[: 3 * count])
     third = None
     if paths[1].is_file():
-        third = _third_npz(paths[1], 3 * count, size) if kind == "numpy" else _third_list(paths[1], count)
-        if third.values.size and third.indices.max() >= size:
-            raise InputError("force constants", paths[1], f"has atoms beyond the {len(atoms)} of the structure")
+        third = _third_npz(paths[1], 3 * count, size) if kind == "numpy" else _third_list(paths[1], count, len(atoms))
+        believable(paths[1], third.values)
     found = ForceConstants(supercell, second)
     return found if third is None else ForceConstants(supercell, second, _of_the_energy(found, third, sign))
 
@@ -278,17 +284,41 @@ def _third_text(third: Elements) -> str:
     )
 
 
-def _structure(folder: Path, kind: Format) -> Atoms:
+def read_structure(folder: Path, kind: Format) -> Atoms:
+    """The atoms of the supercell in one of kALDo's folders.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing, is none, or holds no crystal.
+    """
     names = ("CONFIG",) if kind == "eskm" else ("replicated_atoms.xyz", "replicated_atoms_third.xyz")
     path = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
-    try:
-        found = ase.io.read(require_file(path), format="dlp4" if kind == "eskm" else "extxyz")
-    except (ValueError, KeyError, IndexError, OSError) as error:
-        raise InputError("structure", path, f"cannot be read ({error})") from error
+    text = read_text(path, "structure")
+    if kind != "eskm":
+        _require_one_frame(path, text)
+    with foreign_parser("structure", path, "give the file that kALDo wrote"):
+        found = ase.io.read(io.StringIO(text), format="dlp4" if kind == "eskm" else "extxyz")
     if not isinstance(found, Atoms):
         raise InputError("structure", path, "holds several structures; give one")
     found.pbc = True
-    return found
+    return sound(path, found)
+
+
+def rows_of_folder(folder: Path, kind: Format, count: int) -> int:
+    """Atoms that have rows of third-order force constants of their own, of ``count`` in the supercell.
+
+    Raises
+    ------
+    InputError
+        Where the third order is missing or none.
+    """
+    if kind == "numpy":
+        path = require_file(folder / "third.npz")
+        shape = sparse_shape(path, load_npz(path))
+        return shape[0] * shape[1] // (3 * count) ** 2 // 3
+    indices, _ = third_lines(folder / "THIRD", count, count)
+    return int(indices[0].max(initial=0)) // 3 + 1
 
 
 def _divided(atoms: Atoms, repeats: tuple[int, int, int]) -> Supercell:
@@ -303,27 +333,37 @@ def _divided(atoms: Atoms, repeats: tuple[int, int, int]) -> Supercell:
 
 def _dynamical_matrix(path: Path, primitive: Atoms, size: int) -> np.ndarray:
     """Force constants of a Dyn.form, eV/Angstrom^2, in rows of the length of the supercell."""
-    values = numbers(path, require_file(path).read_text(), size) * TEN_JOULE_PER_MOLE
+    values = rows_of(path, size)[1] * TEN_JOULE_PER_MOLE
     roots = np.repeat(np.sqrt(atomic_masses[primitive.numbers]), 3)
     copies = size // len(roots)
     return np.asarray(values * np.resize(roots, len(values))[:, None] * np.tile(roots, copies))
 
 
 def _third_npz(path: Path, rows: int, size: int) -> Elements:
-    matrix = sp.coo_array(sp.load_npz(path))
-    if matrix.shape[0] * matrix.shape[1] != rows * size * size:
-        raise InputError("force constants", path, f"has shape {matrix.shape}, not ({rows * size}, {size})")
-    flat = matrix.coords[0].astype(np.int64) * matrix.shape[1] + matrix.coords[1]
-    return Elements(np.stack([flat // size**2, flat // size % size, flat % size]), np.asarray(matrix.data, dtype=float))
+    arrays = load_npz(path)
+    shape = sparse_shape(path, arrays)
+    if shape[0] * shape[1] != rows * size * size:
+        raise InputError("force constants", path, f"has shape {shape}, not ({rows * size}, {size})")
+    first, second, values = sparse_elements(path, arrays)
+    flat = first * shape[1] + second
+    return Elements(np.stack([flat // size**2, flat // size % size, flat % size]), values)
 
 
-def _third_list(path: Path, count: int) -> Elements:
+def _third_list(path: Path, rows: int, count: int) -> Elements:
     """A list THIRD; as kALDo does, only what belongs to the first copy."""
-    lines = table(path, 8)
-    lines = lines[lines[:, 0] <= count]
-    i, a, j, b, k = lines[:, :5].astype(int).T - 1
-    first, second = np.repeat(3 * i + a, 3), np.repeat(3 * j + b, 3)
-    third = (3 * k[:, None] + np.arange(3)).ravel()
-    values = TEN_JOULE_PER_MOLE * lines[:, 5:].ravel()
-    kept = values != 0.0
-    return Elements(np.stack([first, second, third])[:, kept], values[kept])
+    indices, values = third_lines(path, rows, count)
+    return Elements(indices, TEN_JOULE_PER_MOLE * values)
+
+
+def _require_one_frame(path: Path, text: str) -> None:
+    """Refuse an extended XYZ file whose counts are not those of its lines, before memory is taken for them."""
+    lines = text.rstrip().split("\n")
+    count = lines[0].strip()
+    if not (count.isascii() and count.isdigit()) or len(count) > 9 or int(count) != len(lines) - 2:
+        fix = f"its first line is {count[:40]!r}; it should be the number of atoms, {len(lines) - 2} by its lines"
+        raise InputError("structure", path, fix)
+    columns = [int(number) for number in re.findall(r":[SRILsril]:([0-9]{1,20})", lines[1][:100_000])]
+    words = {len(line.split()) for line in lines[2:]}
+    if columns and words != {sum(columns)}:
+        fix = f"its Properties have {sum(columns)} columns, its lines {sorted(words)[:5]}; mend it"
+        raise InputError("structure", path, fix)

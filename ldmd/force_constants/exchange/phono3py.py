@@ -14,8 +14,10 @@ import numpy as np
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange import phonopy
 from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, third_blocks
-from ldmd.force_constants.exchange.files import require_file
+from ldmd.force_constants.exchange.files import array_of, believable, require_file, whole
 from ldmd.force_constants.exchange.supercell import Supercell
+from ldmd.foreign import foreign_parser
+from ldmd.safe_files import open_hdf5
 
 
 def read(
@@ -61,19 +63,25 @@ def read_third(path: Path, supercell: Supercell) -> ForceConstants:
     """
     if not h5py.is_hdf5(require_file(path)):
         raise InputError("force constants", path, "is not an HDF5 file; give fc3.hdf5")
-    with h5py.File(path) as file:
+    count = len(supercell.atoms)
+    with (
+        open_hdf5(path, 1.1 * 216.0 * count**3 + 1e8) as file,
+        foreign_parser("force constants", path, "give the file that phono3py wrote"),
+    ):
         if "fc3" not in file:
             raise InputError("force constants", path, f"needs a dataset 'fc3'; it has {', '.join(file)}")
-        blocks = np.asarray(file["fc3"][:], dtype=float)
-        rows = np.asarray(file["p2s_map"][:], dtype=int) if "p2s_map" in file else np.sort(supercell.home)
-    count = len(supercell.atoms)
-    if blocks.ndim != 6 or blocks.shape[1:] != (count, count, 3, 3, 3):
+        blocks = believable(path, array_of(file, "fc3", path))
+        rows = np.sort(supercell.home)
+        if "p2s_map" in file:
+            rows = array_of(file, "p2s_map", path).ravel()
+    if blocks.ndim != 6 or blocks.shape[1:] != (count, count, 3, 3, 3) or not len(blocks):
         fix = f"{path} has {blocks.shape}, not (rows, {count}, {count}, 3, 3, 3)"
         raise InputError("force constants", f"a supercell of {count} atoms", fix)
     if len(blocks) == count:
         rows = np.arange(count)
+    rows = whole(path, rows, "an atom in p2s_map", 0, count - 1)
     if len(rows) != len(blocks):
-        raise InputError("p2s_map", rows.tolist(), f"{path} has {len(blocks)} rows")
+        raise InputError("p2s_map", rows[:20].tolist(), f"{path} has {len(blocks)} rows")
     return from_blocks(supercell, rows, third=blocks)
 
 

@@ -20,8 +20,10 @@ from scipy import constants as physical
 
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, second_blocks
-from ldmd.force_constants.exchange.files import numbers, peer, require_file
+from ldmd.force_constants.exchange.files import array_of, believable, require_file, rows_of, sound, whole
 from ldmd.force_constants.exchange.supercell import Supercell, matched, repeated
+from ldmd.foreign import foreign_parser
+from ldmd.safe_files import load_yaml, open_hdf5
 from ldmd.store import write_atomically
 
 _BOHR = physical.physical_constants["Bohr radius"][0] * 1e10
@@ -54,19 +56,19 @@ def read(structure: Path, force_constants: Path | None = None) -> ForceConstants
     if "force_constants" not in content:
         fix = "holds no force constants; name their file, FORCE_CONSTANTS or force_constants.hdf5"
         raise InputError("force constants", structure, fix)
-    block = content["force_constants"]
-    unit = content.get("physical_unit", {}).get("force_constants", "eV/angstrom^2")
-    shape = tuple(block["shape"])
-    blocks = np.array(block["elements"], dtype=float)
-    if blocks.size != 9 * shape[0] * shape[1]:
-        raise InputError("force constants", structure, f"its elements are not {shape[0]} x {shape[1]} blocks")
+    with foreign_parser("force constants", structure, "give the phonopy_params.yaml that phonopy wrote"):
+        block, unit = content["force_constants"], _unit(content, "force_constants", "eV/angstrom^2")
+        shape = tuple(int(length) for length in block["shape"])
+        blocks = np.array(block["elements"], dtype=float)
+    if len(shape) != 2 or blocks.size != 9 * shape[0] * shape[1]:
+        raise InputError("force constants", structure, f"its elements are not {' x '.join(map(str, shape))} blocks")
     return _constants(structure, supercell, blocks.reshape(*shape, 3, 3) * _factor(structure, unit), None)
 
 
 def read_second(path: Path, supercell: Supercell, unit: str | None = None) -> ForceConstants:
     """Text or HDF5, told apart by content. ``unit`` is the unit of a file that does not name its own."""
     if h5py.is_hdf5(require_file(path)):
-        blocks, rows, named = _hdf5(path)
+        blocks, rows, named = _hdf5(path, len(supercell.atoms))
     else:
         blocks, rows, named = *_text(path), None
     return _constants(path, supercell, blocks * _factor(path, named or unit or "eV/angstrom^2"), rows)
@@ -102,7 +104,8 @@ def read_structure(path: Path, name: str = "supercell", primitive: str = "primit
         Where a block is missing or the cells do not fit.
     """
     content = _yaml(path)
-    unit = content.get("physical_unit", {}).get("length", "angstrom")
+    with foreign_parser("structure", path, "give the yaml file that phonopy wrote"):
+        unit = _unit(content, "length", "angstrom")
     if unit not in LENGTHS:
         raise InputError("unit of length", unit, f"{path} must use one of {', '.join(LENGTHS)}")
     cell = _atoms(path, content, primitive, LENGTHS[unit])
@@ -165,52 +168,56 @@ def _constants(path: Path, supercell: Supercell, blocks: np.ndarray, rows: np.nd
         rows = np.arange(count)
     elif rows is None:
         rows = np.sort(supercell.home)
-    if len(rows) != len(blocks) or rows.min() < 0 or rows.max() >= count:
-        raise InputError("p2s_map", rows.tolist(), f"{path} has {len(blocks)} rows and {count} atoms")
-    return from_blocks(supercell, rows, second=blocks)
+    rows = whole(path, rows, "an atom in p2s_map", 0, count - 1)
+    if len(rows) != len(blocks) or not len(rows):
+        raise InputError("p2s_map", rows[:20].tolist(), f"{path} has {len(blocks)} rows and {count} atoms")
+    return from_blocks(supercell, rows, second=believable(path, blocks))
 
 
 def _text(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    header, _, body = path.read_text().partition("\n")
-    if not re.fullmatch(r"\s*\d+(\s+\d+)?\s*", header):
+    header, entries = rows_of(path, 11, header=True)
+    if not re.fullmatch(r"[0-9]{1,9}(\s+[0-9]{1,9})?", header):
         raise InputError("force constants", path, "does not begin with the number of atoms; is it FORCE_CONSTANTS?")
     shape = [int(word) for word in header.split()]
-    entries = numbers(path, body, 11)
-    if len(entries) != shape[0] * shape[-1]:
-        raise InputError(
-            "force constants", path, f"has {len(entries)} blocks, its first line promises {header.strip()}"
-        )
+    if len(entries) != shape[0] * shape[-1] or not len(entries):
+        raise InputError("force constants", path, f"has {len(entries)} blocks, its first line promises {header}")
     entries = entries.reshape(shape[0], shape[-1], 11)
-    rows = entries[:, 0, 0].astype(int) - 1
+    rows = whole(path, entries[:, 0, 0], "an atom", 1, shape[-1]) - 1
     if np.any(entries[:, :, 1] != np.arange(1, shape[-1] + 1)) or np.any(entries[:, :, 0] != rows[:, None] + 1):
         raise InputError("force constants", path, "its blocks are not in the order of the atoms; sort them")
     return entries[:, :, 2:].reshape(shape[0], shape[-1], 3, 3), rows
 
 
-def _hdf5(path: Path) -> tuple[np.ndarray, np.ndarray | None, str | None]:
-    with h5py.File(path) as file:
+def _hdf5(path: Path, count: int) -> tuple[np.ndarray, np.ndarray | None, str | None]:
+    with (
+        open_hdf5(path, 4.0 * 72.0 * count**2 + 1e8) as file,
+        foreign_parser("force constants", path, "give the file that phonopy wrote"),
+    ):
         names = [name for name in ("force_constants", "fc2") if name in file]
         if len(names) != 1:
             fix = f"needs one dataset 'force_constants' or 'fc2'; it has {', '.join(file)}"
             raise InputError("force constants", path, fix)
         unit = file["physical_unit"][0].decode() if "physical_unit" in file else None
-        rows = np.asarray(file["p2s_map"][:], dtype=int) if "p2s_map" in file else None
-        return np.asarray(file[names[0]][:], dtype=float), rows, unit
+        rows = array_of(file, "p2s_map", path).ravel() if "p2s_map" in file else None
+        return array_of(file, names[0], path), rows, unit
+
+
+def _unit(content: dict[str, Any], name: str, usual: str) -> str:
+    """The unit that a yaml file names, or the usual one."""
+    return str(content.get("physical_unit", {}).get(name, usual))
 
 
 def _factor(path: Path, unit: str) -> float:
     if unit.lower() not in UNITS:
-        raise InputError("unit of force constants", unit, f"{path} must use one of {', '.join(UNITS)}")
+        raise InputError("unit of force constants", unit[:40], f"{path} must use one of {', '.join(UNITS)}")
     return UNITS[unit.lower()]
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    yaml = peer("yaml", "PyYAML")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(require_file(path).read_text(), Loader=loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("structure", path, f"is not YAML ({str(error).splitlines()[0]})") from error
+        content = load_yaml(path)
+    except InputError as error:
+        raise InputError("structure", error.value, error.fix) from error
     if not isinstance(content, dict):
         raise InputError("structure", path, "is not a phonopy.yaml")
     return content
@@ -219,22 +226,18 @@ def _yaml(path: Path) -> dict[str, Any]:
 def _atoms(path: Path, content: dict[str, Any], name: str, length: float) -> Atoms:
     if name not in content:
         raise InputError("structure", path, f"has no block {name!r}; give the phonopy.yaml of a finished run")
-    block = content[name]
-    try:
-        # A number behind the symbol tells apart atoms of one element.
-        symbols = [re.sub(r"\d+$", "", point["symbol"]) for point in block["points"]]
+    with foreign_parser("structure", path, f"mend its block {name!r}"):
+        points = content[name]["points"]
         atoms = Atoms(
-            symbols,
-            cell=length * np.array(block["lattice"], dtype=float),
-            scaled_positions=[point["coordinates"] for point in block["points"]],
+            # A number behind the symbol tells apart atoms of one element.
+            [re.sub(r"[0-9]+$", "", point["symbol"]) for point in points],
+            cell=length * np.array(content[name]["lattice"], dtype=float),
+            scaled_positions=np.array([point["coordinates"] for point in points], dtype=float),
             pbc=True,
         )
-        masses = [point.get("mass") for point in block["points"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError("structure", path, f"cannot understand the block {name!r} ({error})") from error
-    if all(mass is not None for mass in masses):
-        atoms.set_masses(masses)
-    return atoms
+        if all(point.get("mass") is not None for point in points):
+            atoms.set_masses(np.array([point["mass"] for point in points], dtype=float))
+    return sound(path, atoms)
 
 
 def _matrix(matrix: np.ndarray, form: str) -> list[str]:

@@ -9,19 +9,20 @@ of equal copies.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 
 from ldmd.errors import InputError
-from ldmd.force_constants.exchange import phonopy
+from ldmd.force_constants.exchange import namelist, phonopy
 from ldmd.force_constants.exchange.constants import Elements, ForceConstants
-from ldmd.force_constants.exchange.files import numbers, require_file
-from ldmd.force_constants.exchange.supercell import Supercell, repeated
+from ldmd.force_constants.exchange.files import believable, rows_of, sound, whole
+from ldmd.force_constants.exchange.supercell import MOST_ATOMS, Supercell, repeated
 from ldmd.force_constants.images import nearest_images
 from ldmd.force_constants.sum_rules import coordinate_keys
+from ldmd.foreign import foreign_parser
 from ldmd.store import write_atomically
 
 _BLOCK = 118
@@ -30,6 +31,8 @@ _TRIPLES = np.indices((3, 3, 3)).reshape(3, -1).T + 1
 _DIRECTIONS = [f"{a:2d}{b:2d}{c:2d}" for a, b, c in _TRIPLES.tolist()]
 OFF_LATTICE = 1e-3
 """Primitive vectors, by which a lattice vector in a file may miss the lattice."""
+FARTHEST = 1000
+"""Primitive vectors, to another atom."""
 
 
 def read_second(path: Path, primitive: Atoms, repeats: tuple[int, int, int]) -> ForceConstants:
@@ -52,26 +55,25 @@ def read_third(path: Path, supercell: Supercell) -> ForceConstants:
     InputError
         Where the file is none, or its atoms and lattice vectors are not those of the primitive cell.
     """
-    header, _, body = require_file(path).read_text().partition("\n")
-    blocks = numbers(path, body, _BLOCK)
-    if header.strip() != str(len(blocks)):
-        raise InputError("force constants", path, f"has {len(blocks)} blocks, its first line says {header.strip()!r}")
+    header, blocks = rows_of(path, _BLOCK, header=True)
+    if header != str(len(blocks)) or not len(blocks):
+        raise InputError("force constants", path, f"has {len(blocks)} blocks, its first line says {header[:40]!r}")
     values = blocks[:, 10:].reshape(-1, 27, 4)
     if np.any(values[:, :, :3] != _TRIPLES):
         raise InputError("force constants", path, "the directions of a block are not 1 1 1 to 3 3 3 in order")
     exact = blocks[:, 1:7].reshape(-1, 2, 3) @ np.linalg.inv(supercell.primitive.cell.array)
-    cells = np.rint(exact).astype(int)
-    if np.abs(exact - cells).max(initial=0.0) > OFF_LATTICE:
+    if not (np.abs(exact - np.rint(exact)) <= OFF_LATTICE).all() or np.abs(exact).max() > FARTHEST:
         raise InputError("force constants", path, "its lattice vectors are not those of this primitive cell")
-    atoms = blocks[:, 7:10].astype(int) - 1
-    if atoms.min(initial=0) < 0 or atoms.max(initial=0) >= len(supercell.primitive):
-        fix = f"{path} has atoms up to {atoms.max() + 1}; give the cell it was made for"
-        raise InputError("force constants", f"a primitive cell of {len(supercell.primitive)} atoms", fix)
+    cells = np.rint(exact).astype(int)
+    atoms = whole(path, blocks[:, 7:10], "an atom", 1, len(supercell.primitive)) - 1
+    if len(np.unique(np.hstack([atoms, cells.reshape(-1, 6)]), axis=0)) < len(blocks):
+        raise InputError("force constants", path, "has a block of the same atoms twice; leave one of them out")
     from_home = supercell.cells[supercell.home[atoms[:, 0]]]
     others = [supercell.find(atoms[:, leg], from_home + cells[:, leg - 1]) for leg in (1, 2)]
     corner = 3 * np.stack([atoms[:, 0], *others])
     indices = (corner[:, :, None] + (_TRIPLES.T - 1)[:, None, :]).reshape(3, -1)
-    return ForceConstants(supercell, third=_added_up(indices, values[:, :, 3].ravel(), 3 * len(supercell.atoms)))
+    listed = believable(path, values[:, :, 3]).ravel()
+    return ForceConstants(supercell, third=_added_up(indices, listed, 3 * len(supercell.atoms)))
 
 
 def write_third(constants: ForceConstants, path: Path) -> None:
@@ -107,25 +109,30 @@ def read_control(path: Path) -> Supercell:
     Raises
     ------
     InputError
-        Where the namelist lacks something.
+        Where the namelist lacks something, or what it says is no crystal.
     """
-    fields = _namelist(require_file(path))
-    try:
-        factor = 10.0 * float(fields.get("lfactor", "1").split()[0])
-        cell = factor * np.array([_floats(fields[f"lattvec(:,{axis})"]) for axis in (1, 2, 3)])
-        elements = re.findall(r"[A-Za-z]+", fields["elements"])
-        types = [int(word) - 1 for word in fields["types"].split()]
-        positions = [_floats(fields[f"positions(:,{number})"]) for number in range(1, len(types) + 1)]
-        sizes = [int(word) for word in fields.get("scell(:)", fields.get("scell", "")).split()]
-        atoms = Atoms([elements[kind] for kind in types], scaled_positions=positions, cell=cell, pbc=True)
-    except (KeyError, ValueError, IndexError) as error:
-        raise InputError("structure", path, f"is no complete CONTROL file ({error})") from error
-    if len(sizes) != 3 or min(sizes) < 1:
-        raise InputError("structure", path, "needs scell(:) = copies along the three vectors")
-    masses = fields.get("masses(:)", fields.get("masses"))
-    if masses is not None:
-        atoms.set_masses([_floats(masses)[kind] for kind in types])
-    return repeated(atoms, (sizes[0], sizes[1], sizes[2]), "sites")
+    fields = namelist.read(path)
+    needed = ("lattvec", "elements", "types", "positions", "scell")
+    missing = [name for name in needed if name not in fields]
+    if missing:
+        raise InputError("structure", path, f"is no complete CONTROL file: it lacks {', '.join(missing)}")
+    count = fields.count("types")
+    if "natoms" in fields:
+        count = int(fields.whole("natoms", (1,), 1, max(1, fields.count("positions") // 3))[0])
+    kinds = fields.count("elements")
+    elements = fields.words("elements", (kinds,))
+    unknown = [element for element in elements if element.strip() not in atomic_numbers or element.strip() == "X"]
+    if unknown:
+        raise InputError("structure", path, f"has the element {unknown[0][:20]!r}; use chemical symbols")
+    types = fields.whole("types", (count,), 1, kinds) - 1
+    factor = 10.0 * (float(fields.numbers("lfactor", (1,))[0]) if "lfactor" in fields else 1.0)
+    scaled, vectors = fields.numbers("positions", (3, count)).T, factor * fields.numbers("lattvec", (3, 3)).T
+    with foreign_parser("structure", path, "give a cell with a volume"):
+        atoms = Atoms([elements[kind].strip() for kind in types], scaled_positions=scaled, cell=vectors, pbc=True)
+    if "masses" in fields:
+        atoms.set_masses(fields.numbers("masses", (kinds,))[types])
+    sizes = fields.whole("scell", (3,), 1, MOST_ATOMS).tolist()
+    return repeated(sound(path, atoms), (sizes[0], sizes[1], sizes[2]), "sites")
 
 
 def write_control(supercell: Supercell, path: Path, mesh: tuple[int, int, int], temperature: float) -> None:
@@ -199,19 +206,6 @@ def _added_up(indices: np.ndarray, values: np.ndarray, size: int) -> Elements:
     kept = sums != 0.0
     keys = keys[kept]
     return Elements(np.stack([keys // size**2, keys // size % size, keys % size]), sums[kept])
-
-
-def _namelist(path: Path) -> dict[str, str]:
-    """Assignments of a Fortran namelist, names in small letters without blanks, values as text without commas."""
-    text = re.sub(r"!.*", "", path.read_text())
-    text = re.sub(r"(?m)^\s*(&\w+|/)", "\n", text)
-    parts = re.split(r"(\w+\s*(?:\([^)]*\))?)\s*=", text)
-    names = (re.sub(r"\s", "", name).lower() for name in parts[1::2])
-    return {name: value.replace(",", " ").strip() for name, value in zip(names, parts[2::2], strict=True)}
-
-
-def _floats(text: str) -> list[float]:
-    return [float(word) for word in text.split()]
 
 
 def _words(vector: np.ndarray) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ from ldmd.errors import InputError
 
 TOLERANCE = 1e-2
 """Angstrom, between an atom and the site it belongs to."""
+MOST_ATOMS = 1_000_000
+"""Of a supercell: its second order alone would be a matrix of 3 million columns."""
 
 Order = Literal["cells", "sites"]
 
@@ -50,6 +53,8 @@ class Supercell:
     def matrix(self) -> np.ndarray:
         """(3, 3) integer M, supercell vectors in primitive ones, by rows."""
         exact = self.atoms.cell.array @ np.linalg.inv(self.primitive.cell.array)
+        if not (np.abs(exact) < MOST_ATOMS).all():
+            raise InputError("supercell", "lattice vectors", "they are no sums of those of the primitive cell")
         matrix = np.rint(exact).astype(int)
         if np.abs((exact - matrix) @ self.primitive.cell.array).max() > TOLERANCE or not round(np.linalg.det(matrix)):
             fix = "its lattice vectors must be sums of those of the primitive cell"
@@ -116,7 +121,15 @@ def repeated(primitive: Atoms, repeats: tuple[int, int, int], order: Order) -> S
 
     "cells": copy after copy, the last index fastest (ASE, kALDo, hiPhive's usual cells). "sites": all copies of the
     first site, then of the next, the first index fastest (phonopy, phono3py, ShengBTE).
+
+    Raises
+    ------
+    InputError
+        Where the supercell would be larger than any for which force constants can be kept.
     """
+    if len(primitive) * math.prod(repeats) > MOST_ATOMS:
+        fix = f"at most {MOST_ATOMS} atoms make a supercell"
+        raise InputError("supercell", f"{repeats} copies of {len(primitive)} atoms", fix)
     grid = np.indices(repeats if order == "cells" else repeats[::-1]).reshape(3, -1).T
     count, copies = len(primitive), len(grid)
     if order == "cells":
