@@ -1,0 +1,73 @@
+"""What a parser of another program raises on bad data is one line; what it is not meant to hide passes."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+
+from ldmd.errors import InputError
+from ldmd.foreign import BAD_DATA, LONGEST_REASON, foreign_parser
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("could not convert"),
+        IndexError("list index out of range"),
+        KeyError("cell"),
+        struct.error("unpack requires 4 bytes"),
+        zlib.error("incorrect header check"),
+        MemoryError(),
+        RecursionError("maximum recursion depth exceeded"),
+        AssertionError(),
+        OverflowError("int too large"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        SystemExit(1),
+        ModuleNotFoundError("No module named 'netCDF4'"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_a_parser_raises_is_one_line_with_the_file(error: BaseException) -> None:
+    with (
+        pytest.raises(InputError) as found,
+        foreign_parser("material.structure", Path("bad.cif"), "give an extended XYZ file"),
+    ):
+        raise error
+    text = str(found.value)
+    assert text.startswith("material.structure = bad.cif: cannot be read (")
+    assert text.endswith("; give an extended XYZ file")
+    assert "\n" not in text
+    assert found.value.__cause__ is error
+
+
+def test_a_reason_of_many_lines_and_characters_is_shortened() -> None:
+    with pytest.raises(InputError) as found, foreign_parser("file", "a", "mend it"):
+        raise ValueError("x" * 10_000 + "\nsecond line")
+    assert len(str(found.value)) < LONGEST_REASON + 60
+    assert "second line" not in str(found.value)
+
+
+def test_an_input_error_passes_unchanged() -> None:
+    mine = InputError("masses", 0.0, "give positive masses")
+    with pytest.raises(InputError) as found, foreign_parser("file", "a", "mend it"):
+        raise mine
+    assert found.value is mine
+
+
+def test_an_interrupt_is_no_bad_data() -> None:
+    with pytest.raises(KeyboardInterrupt), foreign_parser("file", "a", "mend it"):
+        raise KeyboardInterrupt
+    assert Exception not in BAD_DATA and BaseException not in BAD_DATA
+
+
+def test_classes_of_the_parsers_own_are_named_by_the_caller() -> None:
+    class Unknown(Exception):
+        pass
+
+    with pytest.raises(InputError, match="no such format"), foreign_parser("file", "a", "mend it", also=(Unknown,)):
+        raise Unknown("no such format")
+    with pytest.raises(Unknown), foreign_parser("file", "a", "mend it"):
+        raise Unknown("no such format")
