@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,6 +64,8 @@ class Problem:
     potential: SitePotential | AsePotential | ImportedForceConstants
     unit: Atoms | None = None
     """The unit cell of a crystal."""
+    remarks: tuple[str, ...] = ()
+    """What of the file of the structure was left out, and masses that are not the standard ones."""
 
     @property
     def imported(self) -> ImportedForceConstants | None:
@@ -106,13 +108,38 @@ class Problem:
 
     @functools.cached_property
     def system(self) -> str:
-        """Digest of structure and potential."""
+        """Digest of all that is to be known of the structure, and of the potential."""
+        beyond = self.beyond(self.atoms)
+        return digest(self.geometry, beyond) if beyond else self.geometry
+
+    @functools.cached_property
+    def geometry(self) -> str:
+        """Digest of species, positions and cell of the box of the dynamics, and of the potential."""
         atoms = self.atoms
         return digest(atoms.numbers, atoms.positions, atoms.cell.array, self.potential.fingerprint())
 
+    def beyond(self, atoms: Atoms) -> dict[str, Any]:
+        """What else of atoms a result depends on, by name: masses, and what a black box can look at.
+
+        Raises
+        ------
+        InputError
+            For what a black box could look at but cannot be compared with what was there before.
+        """
+        from ldmd.visible import seen_by_calculators, seen_by_dynamics
+
+        return seen_by_calculators(atoms) if self.is_black_box else seen_by_dynamics(atoms)
+
+    @property
+    def is_black_box(self) -> bool:
+        """Whether the potential is a calculator that may look at anything that ASE keeps with atoms."""
+        from ldmd.potentials.black_box import AsePotential
+
+        return isinstance(self.potential, AsePotential)
+
     @functools.cached_property
     def primitive_system(self) -> str:
-        """Digest of the primitive cell of a crystal and the potential."""
+        """Digest of the primitive cell of a crystal with its masses, and the potential."""
         atoms = self.primitive
         parts = (atoms.numbers, atoms.positions, atoms.cell.array, atoms.get_masses())
         return digest(*parts, self.potential.fingerprint())
@@ -274,11 +301,13 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     """
     from ldmd.potentials.black_box import AsePotential, require_knows
     from ldmd.potentials.reading import read_potential
-    from ldmd.structures import read_structure, require_fits
+    from ldmd.structure_files import read_structure_file
+    from ldmd.structures import require_fits
 
     if settings.potential.kind == IMPORTED:
         return _load_imported(case, settings)
-    unit = read_structure(case.structure)
+    found = read_structure_file(case.structure)
+    unit = found.atoms
     atoms = unit if settings.crystal is None else unit.repeat(settings.crystal.supercell)
     potential = read_potential(case.settings.potential, case.folder)
     if isinstance(potential, AsePotential):
@@ -288,7 +317,8 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     else:
         field = "material.structure" if settings.crystal is None else "crystal.supercell"
         require_fits(atoms, potential.species, potential.switching, field)
-    problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit)
+    problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit, found.remarks)
+    problem.beyond(atoms)
     force = problem.inspection.largest_force
     if not force <= NOT_A_MINIMUM:
         fix = f"not at a minimum of this potential (limit {NOT_A_MINIMUM:g}); run: ldmd relax {case.on_command_line}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,6 +41,7 @@ __all__ = [
     "Lattice", "Results", "Runner", "absolute", "imaginary_check", "run_comparison",
 ]  # fmt: skip
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -67,6 +69,8 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     A structure without usable force constants ends after its inspection, and a potential that cannot be
     differentiated after lattice dynamics: its heat flux is not known.
     """
+    for remark in problem.remarks:
+        logger.info("%s: %s", problem.settings.structure, remark)
     if not problem.inspection.usable:
         return Results(problem.inspection)
     runner = Runner(problem, problem.store, provenance)

@@ -42,6 +42,7 @@ from ldmd.potentials.base import SitePotential
 from ldmd.potentials.evaluations import Evaluations
 from ldmd.results import Check
 from ldmd.structures import NeighbourGraph, build_graph, cell_heights, require_known, species_indices
+from ldmd.visible import kinds_of
 
 NOTICEABLE = 1e-3
 """Relative to the largest element: what counts for the reach of force constants."""
@@ -112,15 +113,15 @@ class CrystalForceConstants:
 def primitive_of(unit: Atoms, tolerance: float = 1e-4) -> Atoms:
     """The primitive cell of a unit cell, in its orientation and with its masses; the unit cell itself if it is one.
 
-    Atoms of one element but of different mass are different. ``tolerance`` in Angstrom.
+    Atoms of one element but of different mass are different, and so are those that a calculator can tell apart, by
+    their magnetic moments for example; the primitive cell keeps these. ``tolerance`` in Angstrom.
 
     Raises
     ------
     InputError
         Where no crystal is found.
     """
-    _, kinds = np.unique(np.stack([unit.numbers, unit.get_masses()]), axis=1, return_inverse=True)
-    names = np.ravel(kinds)
+    names = kinds_of(unit, masses=True)
     cell = (unit.cell.array.tolist(), unit.get_scaled_positions().tolist(), names.tolist())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, of how it reports errors
@@ -131,8 +132,9 @@ def primitive_of(unit: Atoms, tolerance: float = 1e-4) -> Atoms:
         return unit
     lattice, scaled, kept = found
     first = [int(np.flatnonzero(names == name)[0]) for name in kept]
-    primitive = Atoms(unit.numbers[first], cell=lattice, scaled_positions=scaled, pbc=True)
-    primitive.set_masses(unit.get_masses()[first])
+    primitive = unit[first]  # with everything else that is known of the atoms
+    primitive.set_cell(lattice)
+    primitive.set_scaled_positions(scaled)
     matched(primitive, unit)
     return primitive
 
