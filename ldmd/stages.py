@@ -83,7 +83,9 @@ def stage_parts(problem: Problem, stage: str) -> dict[str, Any]:
     beyond = problem.beyond(problem.primitive if stage in OF_PRIMITIVE else problem.atoms)
     versions = {name: VERSIONS[name] for name in (stage, *BUILDS_ON[stage])}
     constants = _force_constants(problem, stage) if stage in OF_FORCE_CONSTANTS else {}
-    structure = {"structure": beyond} if beyond or problem.is_black_box else {}
+    if problem.is_black_box:
+        beyond = {"seen by": "a calculator", **beyond}
+    structure = {"structure": beyond} if beyond else {}
     return {"versions": versions, "system": system, **structure, **_inputs(problem, stage), **constants}
 
 

@@ -12,6 +12,7 @@ import fnmatch
 import io
 import math
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,10 @@ NAMES = {
     "lammps-data": ("*.data", "data.*", "*.lmp", "*.lammps", "*.lammpsdata", "*.lammps-data"),
     "cif": ("*.cif",),
     "xsf": ("*.xsf",),
-    "aims": ("geometry.in*",),
     "gen": ("*.gen",),
-    "res": ("*.res",),
-    "espresso-in": ("*.pwi",),
 }
 """Formats that are read, and names of their files (in small letters, without the ending of a compressed file)."""
-KNOWN = "extended XYZ, POSCAR, CIF, LAMMPS data, XSF, FHI-aims, gen, RES and Quantum ESPRESSO input"
+KNOWN = "extended XYZ, POSCAR, CIF, LAMMPS data, XSF and gen are"
 FIX = "give an extended XYZ file"
 BOOKKEEPING = {
     "info": ("comment", "spacegroup", "unit_cell", "occupancy"),
@@ -64,6 +62,10 @@ FARTHEST = 1e6
 """Angstrom from the origin; beyond, rounding moves atoms by more than 1e-10 Angstrom."""
 LONGEST = 1e4
 """Angstrom, of a cell vector."""
+LINES = ATOMS + 1000
+"""Of a file of one of the formats that ASE reads here."""
+SITES = 300
+"""Of a CIF with symmetry: ASE takes seconds to find their copies, and minutes for a few thousand."""
 EMPTIEST = 5000.0
 """Angstrom^3 per atom: a solid has some 10 to 100, with vacuum around it some 1000."""
 THINNEST = 0.5
@@ -95,11 +97,14 @@ def read_structure_file(path: Path) -> StructureFile:
     text = read_text(path, FIELD)
     if not text.strip():
         raise InputError(FIELD, path, f"cannot be read (it is empty); {FIX}")
-    atoms = _parsed(text, path, _format_of(path.name, text, path))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        atoms = _parsed(text, path, _format_of(path.name, text, path))
     _require_elements(atoms, path)
     _require_periodic(atoms, path)
     _require_masses(atoms, path)
-    return StructureFile(atoms, (*_left_behind(atoms), *_masses(atoms)))
+    words = dict.fromkeys(f"ASE says of the file: {' '.join(str(each.message).split())[:160]}" for each in said)
+    return StructureFile(atoms, (*words, *_left_behind(atoms), *_masses(atoms)))
 
 
 def write_structure(atoms: Atoms, path: Path) -> None:
@@ -126,13 +131,13 @@ def _format_of(name: str, text: str, path: Path) -> str:
         return "lammps-data"
     if re.match(r"\s*\d+\s*\n.*(?i:lattice|properties)\s*=", head):
         return "extxyz"
-    if re.search(r"(?im)^\s*&system\b", head) and re.search(r"(?im)^\s*ATOMIC_POSITIONS\b", text):
-        return "espresso-in"
-    raise InputError(FIELD, path, f"cannot be read (not a known format); {FIX}; read are {KNOWN}")
+    fix = f"cannot be read (its format is none of those known here; {KNOWN}); convert it: ase convert OLD NEW.extxyz"
+    raise InputError(FIELD, path, fix)
 
 
 def _parsed(text: str, path: Path, kind: str) -> Atoms:
     import ase.io
+    from ase.spacegroup.spacegroup import SpacegroupError
 
     if kind == "extxyz":
         return read_extended_xyz(text, path)
@@ -140,19 +145,45 @@ def _parsed(text: str, path: Path, kind: str) -> Atoms:
     if kind == "lammps-data":
         return read_lammps_data(text, path)
     masses = np.array(math.nan)
+    if text.count("\n") > LINES:
+        raise InputError(FIELD, path, f"has more than {LINES} lines; {FIX}")
     if kind == "vasp":
         text, masses = _poscar(text, path)
-    with foreign_parser(FIELD, path, FIX):
-        found = ase.io.read(io.StringIO(text), format=kind, index=":")
+    own = (SpacegroupError, ase.io.ParseError, ase.io.formats.UnknownFileTypeError)
+    with foreign_parser(FIELD, path, FIX, also=own):
+        found = _of_cif(text, path) if kind == "cif" else ase.io.read(io.StringIO(text), format=kind, index=":")
     if len(found) != 1:
         raise InputError(FIELD, path, f"holds {len(found)} structures; give one")
     atoms: Atoms = found[0]
-    occupancy = [share for site in (atoms.info.get("occupancy") or {}).values() for share in site.values()]
-    if any(abs(share - 1.0) > 1e-3 for share in occupancy):
-        raise InputError(FIELD, path, "has sites that are partly occupied; give a structure whose atoms are all there")
     if not np.isnan(masses).all():
         atoms.set_masses(np.where(np.isnan(masses), atoms.get_masses(), masses))
     return atoms
+
+
+def _of_cif(text: str, path: Path) -> list[Atoms]:
+    """The structures of a CIF without partly occupied sites.
+
+    What has no symmetry is taken as it is, since ASE compares each site with every other.
+    """
+    from ase.io.cif import parse_cif
+
+    found = []
+    for block in parse_cif(io.StringIO(text)):
+        if not block.has_structure():
+            continue
+        shares = block.get("_atom_site_occupancy") or []
+        if not all(isinstance(share, int | float) and abs(share - 1.0) < 1e-3 for share in shares):
+            raise InputError(FIELD, path, "has sites that are partly occupied; give a structure with whole atoms")
+        atoms = block.get_unsymmetrized_structure()
+        if block.get_spacegroup(True).no == 1:
+            atoms.set_pbc(True)
+        elif len(atoms) > SITES:
+            fix = f"has {len(atoms)} sites besides symmetry, more than {SITES}; write all atoms out, in space group P 1"
+            raise InputError(FIELD, path, fix)
+        else:
+            atoms = block.get_atoms(fractional_occupancies=False)
+        found.append(atoms)
+    return found
 
 
 def _poscar(text: str, path: Path) -> tuple[str, np.ndarray]:
@@ -180,7 +211,7 @@ def _require_elements(atoms: Atoms, path: Path) -> None:
         raise InputError(FIELD, path, f"holds {len(atoms)} atoms; needs at least two atoms, at most {ATOMS}")
     strange = np.flatnonzero((atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols)))
     if len(strange):
-        fix = f"atom {strange[0]} is of species {atoms.symbols[strange[0]]}, which is no element; name it or remove it"
+        fix = f"atom {strange[0]} has the atomic number {atoms.numbers[strange[0]]}, which is no element; mend it"
         raise InputError(FIELD, path, fix)
 
 
@@ -196,9 +227,7 @@ def _require_periodic(atoms: Atoms, path: Path) -> None:
         raise InputError(FIELD, path, "needs a cell periodic in all three directions; add its vectors")
     lengths = np.abs(cell).max(axis=1)
     if lengths.max() > LONGEST:
-        raise InputError(
-            FIELD, path, f"a cell vector is {lengths.max():.3g} Angstrom long; at most {LONGEST:g} make sense"
-        )
+        raise InputError(FIELD, path, f"a cell vector is {lengths.max():.3g} Angstrom long; at most {LONGEST:g} can be")
     volume = abs(float(np.linalg.det(cell)))
     faces = np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)
     if not volume > THINNEST * faces.max():
