@@ -75,7 +75,7 @@ def element_of(symbol: str, where: str, path: Path) -> tuple[str, float | None]:
     likely = letters[0].capitalize() if letters else ""
     likely = likely if likely in chemical_symbols[1:] else likely[:1]
     hint = f"; is it {likely}? then write {likely}" if likely in chemical_symbols[1:] else "; name the element"
-    raise InputError(FIELD, path, f"{where} is of species {symbol[:20]!r}, which is no element{hint}")
+    raise InputError(FIELD, path, f"cannot be read: {where} is of species {symbol[:20]!r}, which is no element{hint}")
 
 
 def read_extended_xyz(text: str, path: Path) -> Atoms:
@@ -135,9 +135,7 @@ def _header(line: str, path: Path) -> tuple[str, tuple[Column, ...]]:
     line = KEYS.sub(lambda found: "pbc" if found[1].lower() == "pbc" else found[1].capitalize(), line.strip())
     given = re.search(r"(?<![^\s])Lattice\s*=\s*([\"'{\[])(.*?)[\"'}\]]", line)
     if given and len(fortran_numbers(given[2]).replace(",", " ").split()) != 9:
-        fix = (
-            "its Lattice needs nine numbers: the three cell vectors, one after the other (ase.geometry.cellpar_to_cell)"
-        )
+        fix = "cannot be read: a Lattice has nine numbers, the three cell vectors one after the other; write these"
         raise InputError(FIELD, path, fix)
     if given:
         line = line[: given.start(2)] + fortran_numbers(given[2]) + line[given.end(2) :]
