@@ -112,7 +112,9 @@ def _element(number: int, label: str | None, mass: float | None, path: Path) -> 
     """
     by_mass = [] if mass is None else _elements_of(mass)
     if label is not None and (label in chemical_symbols[1:] or not by_mass):
-        symbol = element_of(label, f"atom type {number}", path)[0]
+        symbol, isotope = element_of(label, f"atom type {number}", path)
+        if isotope is not None and mass is None:
+            raise InputError(FIELD, path, f"has atom type {number} labelled {label} without a mass; add {isotope:g}")
         if by_mass and symbol not in by_mass and abs(mass / atomic_masses[atomic_numbers[symbol]] - 1.0) > 0.3:
             raise InputError(FIELD, path, f"atom type {number} is labelled {label} and has the mass of {by_mass[0]}")
         return int(atomic_numbers[symbol])

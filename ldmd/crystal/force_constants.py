@@ -251,7 +251,9 @@ def by_phono3py_displacements(
     """
     program = phono3py_of(primitive, supercell_of(primitive, third))
     program.generate_displacements(distance=displacement, cutoff_pair_distance=cutoff)
-    cells = [None if cell is None else from_phonopy(cell) for cell in program.supercells_with_displacements]
+    sites = matched(primitive, from_phonopy(program.supercell)).sites
+    displaced = [None if cell is None else from_phonopy(cell) for cell in program.supercells_with_displacements]
+    cells = [None if cell is None else _with_all_of(primitive[sites], cell) for cell in displaced]
     found = iter(forces([cell for cell in cells if cell is not None]))
     count = len(program.supercell)
     program.forces = np.array([np.zeros((count, 3)) if cell is None else next(found) for cell in cells])
@@ -259,6 +261,13 @@ def by_phono3py_displacements(
     program.symmetrize_fc3()
     program.symmetrize_fc2()
     return from_phono3py(program)
+
+
+def _with_all_of(copies: Atoms, cell: Atoms) -> Atoms:
+    """Atoms of primitive cells, with all that a calculator may look at, at the positions of a supercell."""
+    copies.set_cell(cell.cell)
+    copies.positions = cell.positions
+    return copies
 
 
 def read_forces(structure: Path, third: Path | None = None, second: Path | None = None) -> CrystalForceConstants:
