@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from matscipy.neighbours import neighbour_list
 
+from ldmd.cells import in_reduced_cell
 from ldmd.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,10 +87,8 @@ def read_structure(path: Path) -> Atoms:
             path,
             f"atom {bad} has a coordinate that is not a finite number; mend the file",
         )
-    if len(atoms) < 2 or not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
-        raise InputError(
-            "material.structure", path, "needs at least two atoms in a cell periodic in all three directions"
-        )
+    if not len(atoms) or not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
+        raise InputError("material.structure", path, "needs atoms in a cell periodic in all three directions")
     return atoms
 
 
@@ -98,6 +97,7 @@ def require_fits(
 ) -> None:
     """Refuse atoms that the potential does not know, cells below twice the cutoff, and overlaps.
 
+    What counts of a skewed cell is how far across its lattice is in the shortest vectors.
     ``field`` is the setting that makes the cell larger.
 
     Raises
@@ -106,7 +106,7 @@ def require_fits(
         Naming the offending species, length or pair.
     """
     require_known(atoms, species)
-    heights = cell_heights(atoms.cell.array)
+    heights = cell_heights(in_reduced_cell(atoms).cell.array)
     cutoff = float(switching.max())
     if heights.min() < 2.0 * cutoff:
         fix = f"the cell must be at least twice the cutoff ({2 * cutoff:.2f} Angstrom) across; repeat it"
