@@ -111,6 +111,10 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
     lines += ["settings"]
     for section, values in resolved(problem.settings).items():
         lines += [f"  {section}.{key} = {value}" for key, value in values.items()]
+    if problem.unit is not None and problem.imported is None:
+        from ldmd.crystal.description import description_lines
+
+        lines += ["", "crystal", *(f"  {line}" for line in description_lines(problem))]
     lines += [
         "",
         "structure",

@@ -38,17 +38,17 @@ WITHOUT_DYNAMICS = tuple(stage for stage in OF_FORCE_CONSTANTS if not stage.star
 VERSIONS = {
     "modes": 2,  # 2: masses that are not the standard ones count; results of 1 may be of other masses
     "residuals": 1,
-    "linewidths": 2,
-    "conductivity": 1,
+    "linewidths": 3,
+    "conductivity": 2,
     "dynamics": 2,  # 2: as for the modes
     "green-kubo": 1,
     "anharmonicity": 2,  # 2: how force constants are made counts; results of 1 may be of others
-    "minima": 1,
-    "width-convergence": 1,
-    "self-consistent": 1,
-    "diagnosis": 4,
-    "mesh": 1,
-    "portrait": 1,
+    "minima": 2,
+    "width-convergence": 2,
+    "self-consistent": 2,
+    "diagnosis": 5,
+    "mesh": 2,
+    "portrait": 2,
     "anharmonicity-by-temperature": 2,  # 2: as for the anharmonicity
 }
 BUILDS_ON: dict[str, tuple[str, ...]] = {
@@ -173,9 +173,9 @@ def _force_constants(problem: Problem, stage: str) -> dict[str, Any]:
     if problem.by_differences:
         parts["differences"] = {"displacement": lattice.displacement, "pair_cutoff": problem.pair_cutoff}
     if stage in OF_PRIMITIVE and crystal is not None:
-        parts |= {"force_constants": crystal.force_constants, **problem.born_charges}
+        parts |= {"force_constants": problem.force_constant_supercell, **problem.born_charges}
         if problem.by_differences and crystal.force_constants is None:
-            parts["supercell"] = crystal.supercell
+            parts["supercell"] = problem.box
         if stage == "mesh":
             parts["engine"] = crystal.engine
     return parts

@@ -207,8 +207,8 @@ def _poscar(text: str, path: Path) -> tuple[str, np.ndarray]:
 
 
 def _require_elements(atoms: Atoms, path: Path) -> None:
-    if not 2 <= len(atoms) <= ATOMS:
-        raise InputError(FIELD, path, f"holds {len(atoms)} atoms; needs at least two atoms, at most {ATOMS}")
+    if not 1 <= len(atoms) <= ATOMS:
+        raise InputError(FIELD, path, f"holds {len(atoms)} atoms; 1 to {ATOMS} can be computed here")
     strange = np.flatnonzero((atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols)))
     if len(strange):
         fix = f"atom {strange[0]} has the atomic number {atoms.numbers[strange[0]]}, which is no element; mend it"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
-from ase.geometry import minkowski_reduce
 from matscipy.neighbours import neighbour_list
 
+from ldmd.cells import in_reduced_cell
 from ldmd.errors import InputError
 from ldmd.structure_files import read_structure as read_structure
 from ldmd.structure_files import write_structure as write_structure
@@ -65,7 +65,8 @@ def require_fits(
 ) -> None:
     """Refuse atoms that the potential does not know, cells below twice the cutoff, and overlaps.
 
-    ``field`` is the setting that makes the cell larger. A skewed cell whose reduced form is large enough is told that.
+    What counts of a skewed cell is how far across its lattice is in the shortest vectors.
+    ``field`` is the setting that makes the cell larger.
 
     Raises
     ------
@@ -73,14 +74,10 @@ def require_fits(
         Naming the offending species, length or pair.
     """
     require_known(atoms, species)
-    heights = cell_heights(atoms.cell.array)
+    heights = cell_heights(in_reduced_cell(atoms).cell.array)
     cutoff = float(switching.max())
     if heights.min() < 2.0 * cutoff:
         fix = f"the cell must be at least twice the cutoff ({2 * cutoff:.2f} Angstrom) across; repeat it"
-        reduced = minkowski_reduce(atoms.cell.array)[0]
-        if field == "material.structure" and cell_heights(reduced).min() >= 2.0 * cutoff:
-            vectors = ", ".join("(" + " ".join(f"{part:.6g}" for part in vector) + ")" for vector in reduced)
-            fix = f"{fix.removesuffix('repeat it')}its vectors are skewed: give the same lattice by {vectors}"
         raise InputError(field, f"cell height {heights.min():.2f} Angstrom", fix)
     i, j, distance = neighbour_list("ijd", atoms, OVERLAP)
     if len(i):

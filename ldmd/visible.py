@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 STANDARD = 1e-6
 """Relative difference to the standard mass of an element that is rounding in a file."""
+SAME_MASS = 1e-6
+"""amu: masses that differ by less are equal."""
 NAMES = {"initial_magmoms": "magnetic moments", "initial_charges": "charges", "tags": "tags"}
 """Columns that ASE takes to be zero where they are missing."""
 ELSEWHERE = ("numbers", "positions", "masses")
@@ -79,7 +81,7 @@ def kinds_of(atoms: Atoms, masses: bool = False) -> np.ndarray:
     """
     columns = [np.asarray(atoms.numbers, dtype=float)]
     if masses:
-        columns.append(atoms.get_masses())
+        columns.append(np.rint(atoms.get_masses() / SAME_MASS))
     for name, column in atoms.arrays.items():
         if name in ELSEWHERE or not np.any(column != column.flat[0]):
             continue

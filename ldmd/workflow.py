@@ -43,6 +43,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+FEW_MODES = 0.01
+"""Share of the modes whose heat may be missing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -386,8 +388,14 @@ def _lattice_checks(problem: Problem, lattice: Lattice) -> tuple[Check, ...]:
 
     rules = dataclasses.asdict(lattice.residuals)
     limits = problem.residual_limits
+    no_channel = (
+        "these modes find nothing to scatter with in this cell, and their heat is left out: take a larger cell, a "
+        "wider kernel (lattice.width), or for a crystal a [crystal] section"
+    )
+    lost = lattice.linewidths.share_without_channel(lattice.modes)
     return (
         imaginary_check(lattice.modes),
+        Check("modes without a scattering channel", lost, "<=", FEW_MODES, "share of modes", no_channel),
         *(
             Check(
                 f"{name.replace('_', '-order ')} residual",

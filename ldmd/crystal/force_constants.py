@@ -31,6 +31,7 @@ from ase import Atoms
 from ase.build import make_supercell
 from matscipy.neighbours import neighbour_list
 
+from ldmd.crystal.kinds import from_phonopy, to_phonopy, told_apart
 from ldmd.errors import InputError
 from ldmd.force_constants import autodiff, finite_differences
 from ldmd.force_constants.exchange.constants import Elements, ForceConstants, from_blocks, of_supercell
@@ -311,17 +312,20 @@ def from_phono3py(program: Any) -> CrystalForceConstants:
     return CrystalForceConstants(orders[0], orders[1])
 
 
-def phono3py_of(primitive: Atoms, third: Supercell, second: Supercell | None = None, symmetry: bool = True) -> Any:
-    """A ``Phono3py`` object of these supercells, without force constants; its atoms may be in another order."""
-    program, atoms = peer("phono3py", "phono3py"), peer("phonopy.structure.atoms", "phonopy")
-    cell = atoms.PhonopyAtoms(
-        symbols=primitive.get_chemical_symbols(),
-        positions=primitive.positions,
-        cell=primitive.cell.array,
-        masses=primitive.get_masses(),
-    )
-    return program.Phono3py(
-        cell,
+def phono3py_of(
+    primitive: Atoms,
+    third: Supercell,
+    second: Supercell | None = None,
+    symmetry: bool = True,
+    by_mass: bool = False,
+) -> Any:
+    """A ``Phono3py`` object of these supercells, without force constants; its atoms may be in another order.
+
+    Its symmetry does not know masses, as forces do not. For vibrations, ``by_mass`` names atoms of one element and
+    different mass as different elements (``told_apart``).
+    """
+    return peer("phono3py", "phono3py").Phono3py(
+        to_phonopy(told_apart(primitive) if by_mass else primitive),
         supercell_matrix=third.matrix.T,
         primitive_matrix=np.eye(3),
         phonon_supercell_matrix=None if second is None else second.matrix.T,
@@ -329,11 +333,6 @@ def phono3py_of(primitive: Atoms, third: Supercell, second: Supercell | None = N
         is_mesh_symmetry=symmetry,
         log_level=0,
     )
-
-
-def from_phonopy(cell: Any) -> Atoms:
-    """Atoms of a ``PhonopyAtoms`` object."""
-    return Atoms(cell.symbols, positions=cell.positions, cell=cell.cell, masses=cell.masses, pbc=True)
 
 
 def dense_bytes(constants: CrystalForceConstants) -> float:

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 SYMMETRY_PRECISION = 1e-5
 """Angstrom: how far an atom may be from the image of another."""
+FIRST_TRIED = 8
+"""Atoms that a translation is tried on before all others are."""
 AT_ONCE = 2_000_000
 """Images of atoms compared at a time."""
 
@@ -62,24 +64,25 @@ def identity(atoms: int) -> Operations:
     return Operations(np.eye(3)[None], np.arange(atoms)[None])
 
 
-def operations_of(atoms: Atoms, precision: float = SYMMETRY_PRECISION) -> Operations:
+def operations_of(atoms: Atoms, precision: float = SYMMETRY_PRECISION, by_mass: bool = False) -> Operations:
     """All symmetry operations of a periodic cell, translations within it included, found by spglib.
 
     Atoms of one element that a calculator can tell apart, by their magnetic moments for example, are different.
-    Without spglib, or where it finds none, the identity alone.
+    Without spglib, or where it finds none, the identity alone. Forces do not depend on masses; vibrations do, and
+    with ``by_mass`` an operation sends atoms to atoms of the same mass.
     """
     try:
         import spglib
     except ImportError:
         logger.info("spglib is not installed: symmetry is not used")
         return identity(len(atoms))
-    fractions, kinds = atoms.get_scaled_positions(wrap=True), kinds_of(atoms)
+    fractions, kinds = atoms.get_scaled_positions(wrap=True), kinds_of(atoms, masses=by_mass)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, of how it reports errors
         dataset = spglib.get_symmetry_dataset((atoms.cell.array, fractions, kinds), symprec=precision)
     if dataset is None or len(dataset.rotations) <= 1:
         return identity(len(atoms))
-    images = _images(fractions, atoms.cell.array, kinds, dataset.rotations, dataset.translations, 10.0 * precision)
+    images = _images(fractions, kinds, atoms.cell.array, dataset.rotations, dataset.translations, 10.0 * precision)
     sound = np.array([len(set(row)) == len(row) and row.min() >= 0 for row in images])
     basis = atoms.cell.array.T
     turned = basis @ dataset.rotations[sound] @ np.linalg.inv(basis)
@@ -89,8 +92,8 @@ def operations_of(atoms: Atoms, precision: float = SYMMETRY_PRECISION) -> Operat
 
 def _images(
     fractions: np.ndarray,
-    cell: np.ndarray,
     kinds: np.ndarray,
+    cell: np.ndarray,
     rotations: np.ndarray,
     translations: np.ndarray,
     tolerance: float,
@@ -109,6 +112,25 @@ def _images(
         wrong = (distance > tolerance) | (kinds[nearest] != kinds)
         images[part] = np.where(wrong, -1, nearest)
     return images
+
+
+def copies_in(atoms: Atoms, precision: float = 1e-3) -> int:
+    """How many translations of a periodic cell send every atom to one of its kind, within ``precision`` (Angstrom).
+
+    One, that by nothing, where the cell is primitive; it repeats so many primitive cells.
+    """
+    fractions, kinds = atoms.get_scaled_positions(wrap=True), kinds_of(atoms, masses=True)
+    members = np.flatnonzero(kinds == np.argmin(np.bincount(kinds)))
+    shifts = fractions[members] - fractions[members[0]]
+    some = np.unique(np.linspace(0, len(atoms) - 1, FIRST_TRIED).astype(int))
+    tree = cKDTree(fractions % 1.0 % 1.0, boxsize=1.0)
+    moved = fractions[some] + shifts[:, None]
+    gap = moved - fractions[tree.query(moved.reshape(-1, 3) % 1.0 % 1.0)[1]].reshape(moved.shape)
+    fits = np.all(np.linalg.norm((gap - np.round(gap)) @ atoms.cell.array, axis=2) <= precision, axis=1)
+    left = shifts[fits]
+    rotations = np.tile(np.eye(3), (len(left), 1, 1))
+    images = _images(fractions, kinds, atoms.cell.array, rotations, left, precision)
+    return int(np.sum(np.all(images >= 0, axis=1)))
 
 
 def orbits_of_atoms(operations: Operations) -> list[Orbit]:

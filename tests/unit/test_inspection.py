@@ -1,16 +1,14 @@
-"""Which numbers of neighbours are unusual, and what a cell that is too small for a potential is told."""
+"""Which numbers of neighbours are unusual."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, make_supercell
+from ase.build import bulk
 from small_silica import glass, silica_potential
 
-from ldmd.errors import InputError
 from ldmd.inspection import COORDINATION_CHECK, inspect_structure, neighbour_counts, unusual_share
-from ldmd.structures import require_fits
 
 
 def share(atoms: Atoms, reach: float) -> float:
@@ -60,16 +58,3 @@ def test_a_glass_may_have_two_kinds_of_sites_but_not_a_few_odd_ones() -> None:
 def test_silica_passes_as_before() -> None:
     found = inspect_structure(glass(), silica_potential())
     assert next(check for check in found.checks if check.name == COORDINATION_CHECK).value == 0.0
-
-
-def test_a_skewed_cell_is_told_to_be_reduced() -> None:
-    """The same lattice by vectors of which one is added twice to another: too flat, but only in this description."""
-    switching = np.array([[[3.7, 3.77]]])
-    cubic = bulk("Si", cubic=True).repeat(2)
-    require_fits(cubic, ("Si",), switching)
-    skewed = make_supercell(cubic, [[1, 0, 0], [2, 1, 0], [0, 0, 1]])
-    with pytest.raises(InputError) as caught:
-        require_fits(skewed, ("Si",), switching)
-    assert "skewed" in caught.value.fix and "repeat it" not in caught.value.fix and "10.86" in caught.value.fix
-    with pytest.raises(InputError, match="repeat it"):
-        require_fits(bulk("Si", cubic=True), ("Si",), switching)

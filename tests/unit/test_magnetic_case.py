@@ -11,10 +11,12 @@ from ase.build import bulk
 
 from ldmd.case import load_case
 from ldmd.commands import check_case, explain_stages, relax_case
-from ldmd.crystal.force_constants import primitive_of
+from ldmd.crystal.description import standard_primitive
+from ldmd.crystal.force_constants import phono3py_of, primitive_of, supercell_of
 from ldmd.force_constants.crystal_symmetry import operations_of
 from ldmd.force_constants.finite_differences import second_order
 from ldmd.potentials.black_box import AsePotential
+from ldmd.potentials.black_box_relaxation import relax_black_box
 from ldmd.potentials.evaluations import evaluations
 from ldmd.problem import load_problem
 from ldmd.structure_files import read_structure, write_structure
@@ -27,6 +29,7 @@ kind = "ase"
 calculator = "foreign_calculators:Magnetic"
 [lattice]
 temperatures = [300]
+displacement = 0.005
 pair_cutoff = 3.0
 """
 SPACING = 2.55 * np.sqrt(2.0)
@@ -42,11 +45,26 @@ def copper(moments: str = "parallel") -> Atoms:
     return atoms
 
 
+@pytest.fixture(scope="module")
+def disordered() -> Atoms:
+    """Seven atoms around a vacancy, at rest with all moments parallel, and so with any equal ones or none."""
+    atoms = copper()
+    del atoms[3]
+    atoms.rattle(0.02, seed=1)
+    return relax_black_box(atoms, MAGNETIC, fmax=1e-8)
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, disordered: Atoms) -> Path:
     (tmp_path / "case.toml").write_text(CASE)
-    write_structure(copper(), tmp_path / "structure.extxyz")
+    write_structure(disordered, tmp_path / "structure.extxyz")
     return tmp_path
+
+
+def with_moments(atoms: Atoms, moment: float) -> Atoms:
+    other = atoms.copy()
+    other.set_initial_magnetic_moments(np.full(len(atoms), moment) if moment else None)
+    return other
 
 
 def highest(folder: Path) -> float:
@@ -55,34 +73,36 @@ def highest(folder: Path) -> float:
     return float(Runner(problem, problem.store, {}).modes().frequencies[-1])
 
 
-def test_other_moments_give_other_results_of_a_case_that_has_some(folder: Path) -> None:
-    """All springs are 1.4 times as stiff where all moments are parallel as where there are none."""
+def test_other_moments_give_other_results_of_a_case_that_has_some(folder: Path, disordered: Atoms) -> None:
+    """All springs are 1.4 times as stiff where all moments are 1 as where there are none, 1.1 times where they are 1/2.
+
+    The modes of a minimum have frequencies as large as the square root of that.
+    """
     parallel = highest(folder)
     assert explain_stages(folder, False)[0] == "modes: stored"
-    write_structure(copper("none"), folder / "structure.extxyz")
-    assert explain_stages(folder, False)[0] == "modes: to be computed (changed: structure.magnetic moments)"
-    assert highest(folder) == pytest.approx(parallel / np.sqrt(1.4), rel=1e-6)
-    write_structure(copper("antiparallel"), folder / "structure.extxyz")
-    assert highest(folder) < parallel / np.sqrt(1.1)
-    write_structure(copper(), folder / "structure.extxyz")
+    for moment, stiffness in ((0.0, 1.0), (0.5, 1.1)):
+        write_structure(with_moments(disordered, moment), folder / "structure.extxyz")
+        assert explain_stages(folder, False)[0] == "modes: to be computed (changed: structure.magnetic moments)"
+        assert highest(folder) == pytest.approx(parallel * np.sqrt(stiffness / 1.4), rel=1e-7)
+    write_structure(disordered, folder / "structure.extxyz")
     assert explain_stages(folder, False)[0] == "modes: stored"
 
 
-def test_other_masses_give_other_results_of_a_case_that_has_some(folder: Path) -> None:
+def test_other_masses_give_other_results_of_a_case_that_has_some(folder: Path, disordered: Atoms) -> None:
     before = highest(folder)
-    atoms = copper()
+    atoms = disordered.copy()
     atoms.set_masses(4.0 * atoms.get_masses())
     write_structure(atoms, folder / "structure.extxyz")
     assert explain_stages(folder, False)[0] == "modes: to be computed (changed: structure.masses)"
     assert highest(folder) == pytest.approx(before / 2.0, rel=1e-9)
     assert any(
-        "masses of Cu in amu (atoms), standard 63.546: 254.184 (8)" in line for line in check_case(folder, False)[0]
+        "masses of Cu in amu (atoms), standard 63.546: 254.184 (7)" in line for line in check_case(folder, False)[0]
     )
 
 
-def test_relaxation_keeps_moments_charges_and_masses(folder: Path) -> None:
-    atoms = copper()
-    atoms.set_initial_charges(np.linspace(-1.0, 1.0, 8))
+def test_relaxation_keeps_moments_charges_and_masses(folder: Path, disordered: Atoms) -> None:
+    atoms = disordered.copy()
+    atoms.set_initial_charges(np.linspace(-1.0, 1.0, 7))
     atoms.set_masses([62.9296, *atoms.get_masses()[1:]])
     atoms.info["spin"] = 3
     atoms.positions[0] += 0.05
@@ -112,6 +132,20 @@ def test_a_primitive_cell_knows_moments() -> None:
     antiparallel = primitive_of(copper("antiparallel"))
     assert sorted(antiparallel.get_initial_magnetic_moments()) == [-1.0, 1.0]
     np.testing.assert_array_equal(primitive_of(copper()).get_initial_magnetic_moments(), [1.0])
+    found = standard_primitive(copper("antiparallel"))
+    assert sorted(found.get_initial_magnetic_moments()) == [-1.0, 1.0]
+    cubic, tetragonal = operations_of(primitive_of(copper()), by_mass=True), operations_of(found, by_mass=True)
+    assert (len(cubic), len(tetragonal)) == (48, 16)
+
+
+def test_the_symmetry_of_phono3py_knows_moments() -> None:
+    """Tetragonal where layers alternate: 16 rotations and not the 48 of copper."""
+    rotations = []
+    for moments in ("parallel", "antiparallel"):
+        primitive = standard_primitive(copper(moments))
+        program = phono3py_of(primitive, supercell_of(primitive, (1, 1, 1)), by_mass=True)
+        rotations.append(len(program.primitive_symmetry.pointgroup_operations))
+    assert rotations == [48, 16]
 
 
 def test_evaluations_on_record_know_what_the_calculator_saw() -> None:
