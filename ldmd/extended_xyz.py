@@ -12,7 +12,7 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -96,7 +96,7 @@ def read_extended_xyz(text: str, path: Path) -> Atoms:
     rows = list(_rows(lines[start + 2 : start + 2 + count], columns, masses, path, start + 3))
     normal = "\n".join([str(count), header, *rows]) + "\n"
     with foreign_parser(FIELD, path, FIX):
-        atoms: Atoms = ase.io.read(io.StringIO(normal), format="extxyz", index=0)
+        atoms = cast("Atoms", ase.io.read(io.StringIO(normal), format="extxyz", index=0))
         if masses and "masses" not in atoms.arrays:
             own = atoms.get_masses()
             own[list(masses)] = list(masses.values())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols
@@ -51,9 +51,10 @@ def read_lammps_data(text: str, path: Path) -> Atoms:
     with foreign_parser(
         FIELD, path, f'{FIX}; the style of the atoms stands behind the section, as in "Atoms # atomic"'
     ):
-        atoms: Atoms = ase.io.read(
+        found = ase.io.read(
             io.StringIO(text), format="lammps-data", index=0, Z_of_type=elements, units="metal", sort_by_id=True
         )
+    atoms = cast("Atoms", found)
     ids = atoms.arrays["id"]
     if len(set(ids.tolist())) < len(ids):
         raise InputError(FIELD, path, "has two atoms of one number; mend it")

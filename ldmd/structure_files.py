@@ -14,7 +14,7 @@ import math
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -154,7 +154,7 @@ def _parsed(text: str, path: Path, kind: str) -> Atoms:
         found = _of_cif(text, path) if kind == "cif" else ase.io.read(io.StringIO(text), format=kind, index=":")
     if len(found) != 1:
         raise InputError(FIELD, path, f"holds {len(found)} structures; give one")
-    atoms: Atoms = found[0]
+    atoms = cast("Atoms", found[0])
     if not np.isnan(masses).all():
         atoms.set_masses(np.where(np.isnan(masses), atoms.get_masses(), masses))
     return atoms

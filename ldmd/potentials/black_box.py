@@ -182,8 +182,10 @@ class AsePotential:
 
 def _forget_others(calculator: Any, atoms: Atoms) -> None:
     """Let a calculator forget its last answer where that was for atoms that differ in what ASE does not compare."""
+    from ase import Atoms
+
     last = getattr(calculator, "atoms", None)
-    if not hasattr(last, "arrays") or not hasattr(calculator, "reset"):
+    if not isinstance(last, Atoms) or not hasattr(calculator, "reset"):
         return
     if digest(seen_by_calculators(last)) != digest(seen_by_calculators(atoms)):
         calculator.reset()
