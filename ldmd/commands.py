@@ -111,6 +111,10 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
     lines += ["settings"]
     for section, values in resolved(problem.settings).items():
         lines += [f"  {section}.{key} = {value}" for key, value in values.items()]
+    if problem.unit is not None and problem.imported is None:
+        from ldmd.crystal.description import description_lines
+
+        lines += ["", "crystal", *(f"  {line}" for line in description_lines(problem))]
     lines += [
         "",
         "structure",
@@ -121,6 +125,7 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
     for species, row in zip(inspection.species, inspection.coordination, strict=True):
         counts = ", ".join(f"{int(count)} with {n}" for n, count in enumerate(row) if count)
         lines.append(f"  {species} by number of neighbours: {counts}")
+    lines += [f"  note  {remark}" for remark in problem.remarks]
     lines += _check_lines(inspection.checks)
     for (i, j), distance, outer in list(
         zip(inspection.switching_pairs, inspection.switching_distances, inspection.outer_cutoffs, strict=True)
@@ -218,11 +223,12 @@ def relax_case(folder: Path, potential_name: str | None = None, volume: bool = F
     """
     from ldmd.inspection import state_of
     from ldmd.potentials.reading import read_potential
-    from ldmd.structures import read_structure, write_structure
+    from ldmd.structure_files import read_structure_file, write_structure
 
     case = load_case(folder, potential_name, structure_needed=False)
     start = case.structure if case.structure.is_file() else folder / case.settings.material.structure
-    potential, atoms = read_potential(case.settings.potential, case.folder), read_structure(start)
+    potential, found = read_potential(case.settings.potential, case.folder), read_structure_file(start)
+    atoms = found.atoms
     relaxed = _relaxed(atoms, potential, volume, case.settings.crystal is not None)
     write_structure(relaxed, case.structure)
     before, after = state_of(atoms, potential), state_of(relaxed, potential)
@@ -230,7 +236,8 @@ def relax_case(folder: Path, potential_name: str | None = None, volume: bool = F
     return [
         f"{case.structure}{origin}: largest force {before.largest_force:.3g} -> {after.largest_force:.3g} eV/Angstrom, "
         f"energy {before.energy / len(atoms):.6f} -> {after.energy / len(atoms):.6f} eV/atom, "
-        f"pressure {before.pressure:.3g} -> {after.pressure:.3g} GPa"
+        f"pressure {before.pressure:.3g} -> {after.pressure:.3g} GPa",
+        *(f"note: {remark}" for remark in found.remarks),
     ]
 
 

@@ -13,16 +13,15 @@ from ldmd.errors import InputError
 from ldmd.problem import Problem
 from ldmd.progress import progress
 from ldmd.settings import Settings
-from ldmd.subject import Crystal, meshes
+from ldmd.subject import MESHES, Crystal, meshes
 from ldmd.units import THZ
 from ldmd.workflow import Results, Runner, imaginary_check
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from ldmd.anharmonicity import AnharmonicityByTemperature
     from ldmd.comparison import Comparison
     from ldmd.crystal.convergence import MeshConvergence
+    from ldmd.crystal.description import Divisions
     from ldmd.crystal.force_constants import CrystalForceConstants
     from ldmd.crystal.harmonic import Polarity
     from ldmd.crystal.mesh import Grid, MeshConductivity, MeshSettings
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
 ONE_SHOT = 20
 """Configurations at every temperature of the anharmonicity score."""
-WHOLE = 1e-2
-"""How far vectors of a supercell that symmetry turns into each other are from whole multiples, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +114,7 @@ def mesh_plans(problem: Problem) -> tuple[MeshSettings, ...]:
         For a mesh that breaks the symmetry of the crystal, or one that the engine does not know.
     """
     from ldmd.crystal.convergence import commensurate_grid
+    from ldmd.crystal.description import keeps_symmetry
     from ldmd.crystal.mesh import MeshSettings
 
     settings, crystal = problem.settings, _crystal(problem.settings)
@@ -126,38 +124,30 @@ def mesh_plans(problem: Problem) -> tuple[MeshSettings, ...]:
         "direct": crystal.direct,
     }
     primitive, box = problem.primitive, commensurate_grid(problem.primitive, problem.atoms.cell.array)
-    _require_known(problem, crystal, box)
+    finest = problem.along_primitive("mesh", crystal.mesh)
+    _require_known(problem, crystal, finest, box)
     symmetry = keeps_symmetry(primitive, problem.atoms.cell.array)
     other = settings.lattice.width if crystal.smearing is None else None
-    plans = [MeshSettings(grid=grid, smearing=crystal.smearing, **common) for grid in meshes(crystal.mesh)]
+    plans = [MeshSettings(grid=grid, smearing=crystal.smearing, **common) for grid in meshes(finest)]
     plans += [
         MeshSettings(grid=box, smearing=width, symmetry=symmetry, **common) for width in (crystal.smearing, other)
     ]
     if crystal.isotopes:
-        plans.append(dataclasses.replace(plans[len(meshes(crystal.mesh)) - 1], isotopes=True))
+        plans.append(dataclasses.replace(plans[len(MESHES) - 1], isotopes=True))
     return tuple(plans)
 
 
-def _require_known(problem: Problem, crystal: Crystal, box: Grid) -> None:
-    for mesh in meshes(crystal.mesh):
+def _require_known(problem: Problem, crystal: Crystal, finest: Divisions, box: Grid) -> None:
+    from ldmd.crystal.description import keeps_symmetry
+
+    for mesh in meshes(finest):
         if not keeps_symmetry(problem.primitive, np.diag(mesh) @ problem.primitive.cell.array):
-            share = "" if mesh == crystal.mesh else f" of {list(crystal.mesh)}"
+            share = "" if mesh == finest else f" of {list(finest)}"
             fix = "breaks the symmetry of the crystal: equivalent vectors of the primitive cell need equal divisions"
             raise InputError("crystal.mesh", f"{list(mesh)}{share}", fix)
     if crystal.engine == "kaldo" and np.ndim(box) != 1:
         fix = "knows no wave vectors of a box that does not repeat the primitive cell; give that as the structure"
         raise InputError("crystal.engine", '"kaldo"', fix)
-
-
-def keeps_symmetry(primitive: Atoms, cell: np.ndarray) -> bool:
-    """Whether the lattice of a supercell (3, 3), Angstrom, and with it its wave vectors, is as symmetric as a crystal.
-
-    It is if every rotation turns each of its vectors into a sum of whole ones.
-    """
-    from ldmd.force_constants.crystal_symmetry import operations_of
-
-    turned = cell @ operations_of(primitive).rotations.transpose(0, 2, 1) @ np.linalg.inv(cell)
-    return bool(np.abs(turned - np.rint(turned)).max() < WHOLE)
 
 
 def mesh_parts(runner: Runner) -> list[dict[str, Any]]:
@@ -174,10 +164,11 @@ def crystal_study(runner: Runner) -> CrystalStudy:
         Where an engine is missing, a mesh breaks the symmetry, or memory does not suffice.
     """
     from ldmd.crystal.convergence import mesh_convergence
+    from ldmd.crystal.vacuum import vacuum_checks
 
     problem = runner.problem
     results = _on_meshes(runner)
-    count = len(meshes(_crystal(problem.settings).mesh))
+    count = len(MESHES)
     series, (commensurate, otherwise), rest = results[:count], results[count : count + 2], results[count + 2 :]
     parts = ("relaxation time", "total", *(("direct total",) if series[0].direct is not None else ()))
     return CrystalStudy(
@@ -187,7 +178,7 @@ def crystal_study(runner: Runner) -> CrystalStudy:
         convergence=tuple(mesh_convergence(series, part) for part in parts),
         portrait=_portrait(runner),
         with_isotopes=rest[0] if rest else None,
-        constants_checks=problem.crystal.checks,
+        constants_checks=(*problem.crystal.checks, *vacuum_checks(problem.primitive)),
     )
 
 

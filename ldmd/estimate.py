@@ -90,10 +90,9 @@ def _displaced(problem: Problem) -> Atoms:
     """What atoms are displaced in: of a crystal, the supercell of the force constants."""
     from ldmd.crystal.force_constants import supercell_of
 
-    crystal = problem.settings.crystal
-    if crystal is None or crystal.force_constants is None:
+    if problem.unit is None or problem.force_constant_supercell is None:
         return problem.atoms.copy()
-    return supercell_of(problem.primitive, crystal.force_constants).atoms.copy()
+    return supercell_of(problem.primitive, problem.force_constant_supercell).atoms.copy()
 
 
 def _gamma_seconds(problem: Problem) -> float:

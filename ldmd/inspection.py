@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 
 import numpy as np
+import spglib
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 
@@ -21,6 +23,10 @@ LARGEST_FORCE = 1e-6
 """eV/Angstrom. A residual force F shifts a coordinate by F/k: 1e-6 on a soft 0.1 eV/A^2 mode is 1e-5 Angstrom."""
 BONDED = 1.25
 """Of the sum of covalent radii: between the first and the second shell of most solids."""
+MIXED = 0.2
+"""Share of the atoms of a species: a number of neighbours that so many have is no defect but a second kind of site."""
+SAME_SITE = 0.1
+"""Angstrom by which copies of a site may differ: atoms of a crystal at rest do less, those around a defect more."""
 LARGEST_PRESSURE = 0.1
 """GPa. Within 0.3 % of the volume of a glass with a bulk modulus of some 40 GPa."""
 
@@ -73,14 +79,15 @@ def inspect_structure(atoms: Atoms, potential: Potential | None, crystal: bool =
     species = tuple(dict.fromkeys(atoms.get_chemical_symbols()))
     switching = switching_of(potential, species)
     pairs, distances, outer = _switching_pairs(atoms, species, switching)
-    coordination = coordination_table(atoms, species, switching)
+    neighbours = neighbour_counts(atoms, species, switching)
+    coordination = coordination_table(atoms, species, neighbours)
     density = float(atoms.get_masses().sum()) / atoms.get_volume() * GRAM_PER_CUBIC_CENTIMETRE
     checks: tuple[Check, ...] = (
         Check(FORCE_CHECK, state.largest_force, "<=", LARGEST_FORCE, "eV/Angstrom",
               "relax the structure; if it cannot be relaxed further, it stands on a kink of the potential"),
         Check(SWITCHING_CHECK, float(len(pairs)), "<=", 0.0, "pairs",
               "the curvature of the potential jumps there: choose a structure (or a potential) without such pairs"),
-        Check(COORDINATION_CHECK, _unusual_share(coordination), "<=", 0.01, "share of atoms",
+        Check(COORDINATION_CHECK, unusual_share(atoms, neighbours), "<=", 0.01, "share of atoms",
               "coordination defects: anneal longer, or build a continuous random network"),
         Check("pressure", abs(state.pressure), "<=", LARGEST_PRESSURE, "GPa", "relax the volume too, or mean it"),
     )  # fmt: skip
@@ -139,8 +146,8 @@ def _switching_pairs(
     return np.stack([i, j], axis=1)[inside][order], distances[inside][order], outer[inside][order]
 
 
-def coordination_table(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray) -> np.ndarray:
-    """How many atoms of each species have 0, 1, 2... neighbours.
+def neighbour_counts(atoms: Atoms, species: tuple[str, ...], switching: np.ndarray) -> np.ndarray:
+    """How many neighbours each atom has (N,).
 
     Neighbours are nearer than the middle of their switching region where that is narrow, else than ``BONDED`` times
     the sum of their covalent radii.
@@ -150,12 +157,39 @@ def coordination_table(atoms: Atoms, species: tuple[str, ...], switching: np.nda
     narrow = (inner > 0.0) & (inner < outer)
     reach = np.where(narrow, 0.5 * (inner + outer), BONDED * (radii[:, None] + radii))
     i, _, _ = pairs_within(atoms, species, reach)
-    neighbours = np.bincount(i, minlength=len(atoms))
+    return np.bincount(i, minlength=len(atoms))
+
+
+def coordination_table(atoms: Atoms, species: tuple[str, ...], neighbours: np.ndarray) -> np.ndarray:
+    """How many atoms of each species have 0, 1, 2... of the neighbours (N,)."""
     symbols = np.array(atoms.get_chemical_symbols())
     width = int(neighbours.max()) + 1
     return np.array([np.bincount(neighbours[symbols == name], minlength=width) for name in species])
 
 
-def _unusual_share(coordination: np.ndarray) -> float:
-    """Share of atoms whose coordination is not the most frequent one of their species."""
-    return float(1.0 - coordination.max(axis=1).sum() / coordination.sum())
+def unusual_share(atoms: Atoms, neighbours: np.ndarray) -> float:
+    """Share of atoms with another number of neighbours (N,) than is usual where they are.
+
+    In a crystal that the cell repeats, usual is what most copies of the same site of its primitive cell have. Otherwise
+    it is what most atoms of the species have, and every number that at least ``MIXED`` of them have.
+    """
+    sites = _sites(atoms)
+    usual = np.zeros(len(atoms), dtype=bool)
+    for group in np.unique(atoms.numbers if sites is None else sites):
+        members = np.flatnonzero((atoms.numbers if sites is None else sites) == group)
+        counts = np.bincount(neighbours[members])
+        common = (counts == counts.max()) | (counts >= MIXED * len(members) if sites is None else False)
+        usual[members] = common[neighbours[members]]
+    return float(1.0 - usual.mean())
+
+
+def _sites(atoms: Atoms) -> np.ndarray | None:
+    """The site of a primitive cell that each atom is a copy of (N,); None where the cell repeats none."""
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, of how it reports errors
+        found = spglib.get_symmetry_dataset(cell, symprec=SAME_SITE)
+    if found is None:
+        return None
+    sites = np.asarray(found.mapping_to_primitive)
+    return sites if sites.max() + 1 < len(sites) else None

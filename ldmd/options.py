@@ -52,8 +52,10 @@ def with_classical(items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 
 def _relative(path: str) -> str:
-    if not path.strip() or Path(path).is_absolute() or "\0" in path:
+    if not path.strip() or Path(path).is_absolute() or not path.isprintable():
         raise refuse("give a path relative to the case folder, so that the case can be moved and shared")
+    if ".." in Path(path).parts:
+        raise refuse("leads out of the case folder; put a copy of the file there, so that the case can be shared")
     return path
 
 

@@ -121,18 +121,21 @@ class Crystal(Section):
 
     supercell: Divisions = option(
         (3, 3, 3),
-        "Unit cells along each vector in the box of the dynamics. Lattice dynamics is compared with the dynamics on "
-        "exactly the wave vectors that fit into this box.",
+        "Unit cells along each vector of the structure as it is given, in the box of the dynamics. Lattice dynamics is "
+        "compared with the dynamics on exactly the wave vectors that fit into this box. Where its vectors are "
+        "left-handed or skewed, the same box is taken with the shortest right-handed vectors.",
     )
     mesh: Divisions = option(
         (15, 15, 15),
-        "Finest mesh of wave vectors of the primitive cell; two coarser ones (4/5 and 3/5 of it) are computed as well, "
-        "and the infinite mesh is extrapolated from the three.",
+        "Finest mesh of wave vectors: divisions along the vectors of the structure, if that is a primitive cell, else "
+        "along those of the standard primitive cell, the shortest first (ldmd check shows them). Where the structure "
+        "is left-handed or skewed and its divisions lack the symmetry of the crystal, about as many wave vectors are "
+        "spread evenly. Two coarser meshes (4/5 and 3/5) are computed as well, and the infinite one is extrapolated.",
     )
     force_constants: Divisions | None = option(
         None,
-        "Primitive cells along each vector in the supercell of the force constants; left out, as many as their reach "
-        "asks for, or the box of the dynamics for a black box.",
+        "Primitive cells along each vector in the supercell of the force constants, counted as the mesh is; left out, "
+        "as many as their reach asks for, or the box of the dynamics for a black box.",
         example="[4, 4, 4]",
     )
     engine: Literal["phono3py", "kaldo"] = option(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,7 +41,10 @@ __all__ = [
     "Lattice", "Results", "Runner", "absolute", "imaginary_check", "run_comparison",
 ]  # fmt: skip
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
+FEW_MODES = 0.01
+"""Share of the modes whose heat may be missing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +71,8 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     A structure without usable force constants ends after its inspection, and a potential that cannot be
     differentiated after lattice dynamics: its heat flux is not known.
     """
+    for remark in problem.remarks:
+        logger.info("%s: %s", problem.settings.structure, remark)
     if not problem.inspection.usable:
         return Results(problem.inspection)
     runner = Runner(problem, problem.store, provenance)
@@ -398,8 +404,14 @@ def _lattice_checks(problem: Problem, lattice: Lattice) -> tuple[Check, ...]:
 
     rules = dataclasses.asdict(lattice.residuals)
     limits = problem.residual_limits
+    no_channel = (
+        "these modes find nothing to scatter with in this cell, and their heat is left out: take a larger cell, a "
+        "wider kernel (lattice.width), or for a crystal a [crystal] section"
+    )
+    lost = lattice.linewidths.share_without_channel(lattice.modes)
     return (
         imaginary_check(lattice.modes),
+        Check("modes without a scattering channel", lost, "<=", FEW_MODES, "share of modes", no_channel),
         *(
             Check(
                 f"{name.replace('_', '-order ')} residual",

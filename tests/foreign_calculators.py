@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
+from matscipy.neighbours import neighbour_list
 
 
 class Springs(Calculator):
@@ -70,3 +71,30 @@ def count_call(log: Path) -> int:
         return os.fstat(descriptor).st_size - 1
     finally:
         os.close(descriptor)
+
+
+class Magnetic(Calculator):
+    """Springs to the nearest neighbours, softer where their magnetic moments point the other way, as far as given."""
+
+    implemented_properties = ["energy", "forces"]
+
+    def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = all_changes) -> None:
+        super().calculate(atoms, properties, system_changes)
+        atoms = self.atoms
+        moments = atoms.get_initial_magnetic_moments()
+        i, j, length, vector = neighbour_list("ijdD", atoms, 3.2)
+        stiffness = 1.0 + 0.4 * moments[i] * moments[j]
+        stretch = length - 2.55
+        pull = stiffness * (stretch + 0.6 * stretch**2)
+        forces = np.zeros((len(atoms), 3))
+        np.add.at(forces, i, (pull / length)[:, None] * vector)
+        energy = 0.5 * float(np.sum(stiffness * (0.5 * stretch**2 + 0.2 * stretch**3)))
+        self.results = {"energy": energy, "forces": forces}
+
+
+class Scaled(Springs):
+    """Springs whose energy is as many times as large as an entry of ``info`` says."""
+
+    def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = all_changes) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.results["energy"] *= self.atoms.info["scale"]

@@ -31,6 +31,7 @@ from ase import Atoms
 from ase.build import make_supercell
 from matscipy.neighbours import neighbour_list
 
+from ldmd.crystal.kinds import from_phonopy, to_phonopy, told_apart
 from ldmd.errors import InputError
 from ldmd.force_constants import autodiff, finite_differences
 from ldmd.force_constants.exchange.constants import Elements, ForceConstants, from_blocks, of_supercell
@@ -42,6 +43,7 @@ from ldmd.potentials.base import SitePotential
 from ldmd.potentials.evaluations import Evaluations
 from ldmd.results import Check
 from ldmd.structures import NeighbourGraph, build_graph, cell_heights, require_known, species_indices
+from ldmd.visible import kinds_of
 
 NOTICEABLE = 1e-3
 """Relative to the largest element: what counts for the reach of force constants."""
@@ -112,15 +114,15 @@ class CrystalForceConstants:
 def primitive_of(unit: Atoms, tolerance: float = 1e-4) -> Atoms:
     """The primitive cell of a unit cell, in its orientation and with its masses; the unit cell itself if it is one.
 
-    Atoms of one element but of different mass are different. ``tolerance`` in Angstrom.
+    Atoms of one element but of different mass are different, and so are those that a calculator can tell apart, by
+    their magnetic moments for example; the primitive cell keeps these. ``tolerance`` in Angstrom.
 
     Raises
     ------
     InputError
         Where no crystal is found.
     """
-    _, kinds = np.unique(np.stack([unit.numbers, unit.get_masses()]), axis=1, return_inverse=True)
-    names = np.ravel(kinds)
+    names = kinds_of(unit, masses=True)
     cell = (unit.cell.array.tolist(), unit.get_scaled_positions().tolist(), names.tolist())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, of how it reports errors
@@ -131,8 +133,9 @@ def primitive_of(unit: Atoms, tolerance: float = 1e-4) -> Atoms:
         return unit
     lattice, scaled, kept = found
     first = [int(np.flatnonzero(names == name)[0]) for name in kept]
-    primitive = Atoms(unit.numbers[first], cell=lattice, scaled_positions=scaled, pbc=True)
-    primitive.set_masses(unit.get_masses()[first])
+    primitive = unit[first]  # with everything else that is known of the atoms
+    primitive.set_cell(lattice)
+    primitive.set_scaled_positions(scaled)
     matched(primitive, unit)
     return primitive
 
@@ -249,7 +252,9 @@ def by_phono3py_displacements(
     """
     program = phono3py_of(primitive, supercell_of(primitive, third))
     program.generate_displacements(distance=displacement, cutoff_pair_distance=cutoff)
-    cells = [None if cell is None else from_phonopy(cell) for cell in program.supercells_with_displacements]
+    sites = matched(primitive, from_phonopy(program.supercell)).sites
+    displaced = [None if cell is None else from_phonopy(cell) for cell in program.supercells_with_displacements]
+    cells = [None if cell is None else _with_all_of(primitive[sites], cell) for cell in displaced]
     found = iter(forces([cell for cell in cells if cell is not None]))
     count = len(program.supercell)
     program.forces = np.array([np.zeros((count, 3)) if cell is None else next(found) for cell in cells])
@@ -257,6 +262,13 @@ def by_phono3py_displacements(
     program.symmetrize_fc3()
     program.symmetrize_fc2()
     return from_phono3py(program)
+
+
+def _with_all_of(copies: Atoms, cell: Atoms) -> Atoms:
+    """Atoms of primitive cells, with all that a calculator may look at, at the positions of a supercell."""
+    copies.set_cell(cell.cell)
+    copies.positions = cell.positions
+    return copies
 
 
 def read_forces(structure: Path, third: Path | None = None, second: Path | None = None) -> CrystalForceConstants:
@@ -300,17 +312,20 @@ def from_phono3py(program: Any) -> CrystalForceConstants:
     return CrystalForceConstants(orders[0], orders[1])
 
 
-def phono3py_of(primitive: Atoms, third: Supercell, second: Supercell | None = None, symmetry: bool = True) -> Any:
-    """A ``Phono3py`` object of these supercells, without force constants; its atoms may be in another order."""
-    program, atoms = peer("phono3py", "phono3py"), peer("phonopy.structure.atoms", "phonopy")
-    cell = atoms.PhonopyAtoms(
-        symbols=primitive.get_chemical_symbols(),
-        positions=primitive.positions,
-        cell=primitive.cell.array,
-        masses=primitive.get_masses(),
-    )
-    return program.Phono3py(
-        cell,
+def phono3py_of(
+    primitive: Atoms,
+    third: Supercell,
+    second: Supercell | None = None,
+    symmetry: bool = True,
+    by_mass: bool = False,
+) -> Any:
+    """A ``Phono3py`` object of these supercells, without force constants; its atoms may be in another order.
+
+    Its symmetry does not know masses, as forces do not. For vibrations, ``by_mass`` names atoms of one element and
+    different mass as different elements (``told_apart``).
+    """
+    return peer("phono3py", "phono3py").Phono3py(
+        to_phonopy(told_apart(primitive) if by_mass else primitive),
         supercell_matrix=third.matrix.T,
         primitive_matrix=np.eye(3),
         phonon_supercell_matrix=None if second is None else second.matrix.T,
@@ -318,11 +333,6 @@ def phono3py_of(primitive: Atoms, third: Supercell, second: Supercell | None = N
         is_mesh_symmetry=symmetry,
         log_level=0,
     )
-
-
-def from_phonopy(cell: Any) -> Atoms:
-    """Atoms of a ``PhonopyAtoms`` object."""
-    return Atoms(cell.symbols, positions=cell.positions, cell=cell.cell, masses=cell.masses, pbc=True)
 
 
 def dense_bytes(constants: CrystalForceConstants) -> float:

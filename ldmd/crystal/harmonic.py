@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 from scipy import constants as physical
 
+from ldmd.crystal.kinds import from_phonopy, to_phonopy, told_apart, under_own_names
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, second_blocks
 from ldmd.force_constants.exchange.supercell import matched, repeated
@@ -73,22 +74,15 @@ def phonopy_of(constants: ForceConstants, polarity: Polarity | None = None) -> A
     """
     try:
         from phonopy import Phonopy
-        from phonopy.structure.atoms import PhonopyAtoms
     except ImportError as error:
         fix = "is not installed; run: python -m pip install phonopy"
         raise InputError("phonopy", error.name, fix) from error
     supercell, primitive = constants.supercell, constants.supercell.primitive
-    cell = PhonopyAtoms(
-        symbols=primitive.get_chemical_symbols(),
-        cell=primitive.cell.array,
-        scaled_positions=primitive.get_scaled_positions(wrap=False),
-        masses=primitive.get_masses(),
-    )
+    cell = to_phonopy(told_apart(primitive))
     # phonopy's matrices are made of columns; the cell given is its own primitive cell
     crystal = Phonopy(cell, supercell_matrix=supercell.matrix.T, primitive_matrix=np.eye(3))
     theirs = crystal.supercell
-    atoms = Atoms(theirs.symbols, cell=theirs.cell, scaled_positions=theirs.scaled_positions, pbc=True)
-    ordered = constants.in_order_of(matched(primitive, atoms))
+    ordered = constants.in_order_of(matched(primitive, under_own_names(from_phonopy(theirs), primitive)))
     crystal.force_constants = second_blocks(ordered, full=True)
     if polarity is not None:
         expected = (len(primitive), 3, 3)

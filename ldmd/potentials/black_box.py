@@ -22,6 +22,7 @@ import numpy as np
 
 from ldmd.digest import digest
 from ldmd.errors import InputError
+from ldmd.visible import seen_by_calculators
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -159,6 +160,7 @@ class AsePotential:
         calculator = self.made()
         bare = atoms.copy()
         bare.set_constraint()
+        _forget_others(calculator, bare)
         bare.calc = calculator
         try:
             answer = np.asarray(getattr(bare, f"get_{what}")(), dtype=float)
@@ -176,6 +178,17 @@ class AsePotential:
             fix = f"gives {name}{atom} that is not a finite number; are the atoms within its reach?"
             raise InputError("potential.calculator", self.calculator, fix)
         return answer
+
+
+def _forget_others(calculator: Any, atoms: Atoms) -> None:
+    """Let a calculator forget its last answer where that was for atoms that differ in what ASE does not compare."""
+    from ase import Atoms
+
+    last = getattr(calculator, "atoms", None)
+    if not isinstance(last, Atoms) or not hasattr(calculator, "reset"):
+        return
+    if digest(seen_by_calculators(last)) != digest(seen_by_calculators(atoms)):
+        calculator.reset()
 
 
 @functools.lru_cache(maxsize=CALCULATORS_KEPT)

@@ -90,7 +90,10 @@ def isolated_cluster(atoms: Atoms, cutoff: float, size: int = CLUSTER) -> Atoms:
     positions = np.vstack([np.zeros(3), vectors[near]])
     edges = np.ptp(positions, axis=0) + cutoff + VACUUM
     positions += 0.5 * edges - 0.5 * (positions.min(axis=0) + positions.max(axis=0))
-    return Atoms(atoms.numbers[np.append(0, ends[near])], positions=positions, cell=edges, pbc=True)
+    cluster = atoms[np.append(0, ends[near])]  # with all that a calculator may look at
+    cluster.set_cell(edges)
+    cluster.set_positions(positions, apply_constraint=False)
+    return cluster
 
 
 def trial_lattice(species: tuple[str, ...], cutoff: float, seed: int = 1) -> Atoms:

@@ -126,7 +126,7 @@ def test_structures_that_cannot_be(tmp_path: Path) -> None:
     assert "periodic" in refused(written(tmp_path, slab)).fix
     molecule = Atoms("SiO", positions=[[0, 0, 0], [0, 0, 1.6]])
     assert "periodic" in refused(written(tmp_path, molecule)).fix
-    assert "two atoms" in refused(written(tmp_path, Atoms("Si", cell=[9.0] * 3, pbc=True))).fix
+    assert len(read_structure(written(tmp_path, Atoms("Si", cell=[9.0] * 3, pbc=True)))) == 1
 
 
 def test_structures_that_do_not_fit_the_potential() -> None:
