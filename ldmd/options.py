@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 COLDEST = 0.01
-"""K. Nothing is excited below in a cell that fits into a computer: its lowest mode has some 0.1 rad/ps, which is 1 K."""
+"""K. Below, nothing is excited in a cell that fits into a computer: its lowest mode has some 0.1 rad/ps, which is 1 K.
+"""
 NARROWEST = 1e-3
 """rad/ps. The levels of a cell are farther apart, so that a narrower kernel finds nothing, nor does one on a mesh of
 wave vectors."""
