@@ -13,6 +13,7 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from ldmd.caches import LARGEST, OURS
 from ldmd.seal import sealed, unsealed
@@ -106,7 +107,7 @@ def use_ours() -> None:
     if theirs is None or getattr(theirs, "__module__", "") == __name__:
         return
 
-    def chosen(path: str) -> object:
+    def chosen(path: str) -> Any:
         return (Compiled(Path(path)), path) if path == os.environ.get(OURS) else theirs(path)
 
     jax_cache.get_file_cache = chosen

@@ -220,6 +220,11 @@ class Store:
         remove_orphans(self.folder / stage)
         return key
 
+    def tidy(self) -> None:
+        """Remove what killed processes left half-written (``remove_orphans``)."""
+        for folder in (self.folder, *self.folder.glob("*/")):
+            remove_orphans(folder)
+
     def changed(self, stage: str, parts: Mapping[str, object]) -> tuple[str, ...] | None:
         """What differs from the parts of the stage's latest result; None if there is none.
 

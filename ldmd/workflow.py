@@ -70,6 +70,7 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     if not problem.inspection.usable:
         return Results(problem.inspection)
     runner = Runner(problem, problem.store, provenance)
+    runner.store.tidy()
     if problem.unit is not None:
         from ldmd.crystal_study import compare_crystal
 
