@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ldmd.seal import sealed, unsealed
-from ldmd.store import write_atomically
+from ldmd.store import remove, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +67,5 @@ class Checkpoint:
         return arrays if str(arrays.pop("key", None)) == self.key else None
 
     def remove(self) -> None:
-        """The work is done and kept elsewhere; a file that cannot be removed is of no use, and of no harm."""
-        try:
-            self.path.unlink(missing_ok=True)
-        except OSError as error:
-            logger.warning("%s is left over (%s)", self.path, error.strerror)
+        """The work is done and kept elsewhere."""
+        remove(self.path)

@@ -17,7 +17,7 @@ from ldmd.digest import digest, summary
 from ldmd.errors import InputError
 from ldmd.netcdf import Result, UnreadableFile, from_bytes, to_bytes
 
-__all__ = ["Store", "digest", "load", "load_or_none", "remove_orphans", "save", "write_atomically"]
+__all__ = ["Store", "digest", "load", "load_or_none", "remove", "remove_orphans", "save", "write_atomically"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def write_atomically(path: Path, data: bytes, field: str = "results") -> None:
         fix = f"cannot be written ({error.strerror}); make room, earlier results are untouched"
         raise InputError(field, path, fix) from error
     finally:
-        _remove(temporary)
+        remove(temporary)
     remove_orphans(path.parent, path.name)
 
 
@@ -73,7 +73,7 @@ def remove_orphans(folder: Path, name: str | None = None) -> None:
         except OSError:
             continue
         if age > ABANDONED or (age > QUIET and not _lives(int(found["process"]))):
-            _remove(path)
+            remove(path)
 
 
 def _lives(process: int) -> bool:
@@ -99,14 +99,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a file if it is there; a folder that went away took it along."""
     try:
         path.unlink(missing_ok=True)
-    except NotADirectoryError:
-        pass
-    except OSError as error:
-        logger.warning("%s is left over (%s)", path, error.strerror)
+    except OSError as error:  # where nothing can be written, this also for what is not there
+        if os.path.lexists(path):
+            logger.warning("%s is left over (%s)", path, error.strerror)
 
 
 def save(result: object, path: Path, provenance: Mapping[str, Any]) -> None:

@@ -178,3 +178,20 @@ def test_every_reason_not_to_write_is_one_line(
             write_atomically(tmp_path / "file", b"after")
     assert os.strerror(number) in str(caught.value) and str(caught.value).isprintable()
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"before")]
+
+
+def test_where_nothing_can_be_written_what_is_not_there_is_not_called_left_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a read-only disk, removing a file that does not exist fails, too."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    there = tmp_path / "there"
+    there.write_bytes(b"")
+    monkeypatch.setattr(os, "unlink", refused)
+    Checkpoint(tmp_path / "none.npz", "key").remove()
+    assert not caplog.messages
+    Checkpoint(there, "key").remove()
+    assert caplog.messages == [f"{there} is left over (Read-only file system)"]
