@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
 
-from ldmd.options import Divisions, RelativePath, Section, Slug, option, refuse
+from ldmd.options import NARROWEST, Divisions, RelativePath, Section, Slug, option, refuse
 
 Kind = Literal["tersoff", "stillinger-weber", "nep", "ase", "force-constants"]
 IMPORTED: Kind = "force-constants"
@@ -147,7 +147,7 @@ class Crystal(Section):
         "velocities (kaldo), which need no choice.",
         "rad/ps",
         example=0.6,
-        gt=0,
+        ge=NARROWEST,
         le=50,
     )
     direct: bool = option(

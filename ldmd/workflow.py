@@ -76,6 +76,7 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     if not problem.inspection.usable:
         return Results(problem.inspection)
     runner = Runner(problem, problem.store, provenance)
+    runner.store.tidy()
     if problem.unit is not None:
         from ldmd.crystal_study import compare_crystal
 
@@ -331,10 +332,9 @@ def absolute(advance: Callable[[float], None]) -> Callable[[int, int], None]:
 
 
 def _anharmonicity(problem: Problem, modes: Modes, trajectories: tuple[Trajectory, ...]) -> Anharmonicity:
-    from ldmd.anharmonicity import Anharmonicity, displacements_from, score
+    from ldmd.anharmonicity import Anharmonicity, displacements_from, potential_forces, score
     from ldmd.dynamics.sampling import harmonic_displacements
     from ldmd.lattice.statistics import BoseEinstein, Classical
-    from ldmd.relaxation import evaluate
 
     atoms, symbols = problem.atoms, problem.atoms.get_chemical_symbols()
     temperature, count = problem.settings.dynamics.temperature, problem.settings.anharmonicity.configurations
@@ -348,15 +348,10 @@ def _anharmonicity(problem: Problem, modes: Modes, trajectories: tuple[Trajector
     }
     generator = np.random.default_rng(problem.settings.dynamics.seed)
     with progress("anharmonicity", 2.0 * count) as advance:
+        forces_of = potential_forces(atoms, problem.site_potential, advance)
         for name, kind in (("harmonic, classical", Classical()), ("harmonic, quantum", BoseEinstein())):
             displacements = harmonic_displacements(modes, kind, temperature, count, generator)
-            drawn = np.empty_like(displacements)
-            for index, displacement in enumerate(displacements):
-                moved = atoms.copy()
-                moved.positions += displacement
-                drawn[index] = evaluate(moved, problem.site_potential, slots=8).forces
-                advance(1.0)
-            samples[name] = (displacements, drawn)
+            samples[name] = (displacements, forces_of(displacements))
     scores = {name: score(*pair, problem.second, symbols) for name, pair in samples.items()}
     return Anharmonicity(
         samplings=tuple(scores),

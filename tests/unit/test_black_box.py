@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import resource
@@ -25,7 +26,7 @@ from ldmd.potentials.black_box import AsePotential, require_knows, with_files_of
 from ldmd.potentials.black_box_relaxation import evaluate_black_box, relax_black_box
 from ldmd.potentials.calculator import LdmdCalculator
 from ldmd.potentials.evaluations import Displacement, evaluations
-from ldmd.potentials.record import FileRecord
+from ldmd.potentials.record import HEADER, FileRecord
 from ldmd.relaxation import evaluate
 from ldmd.units import GPA
 
@@ -228,18 +229,89 @@ def test_an_unfinished_entry_is_cut_off(tmp_path: Path, cut: int, caplog: pytest
     third.close()
 
 
-def test_a_damaged_entry_is_not_trusted(tmp_path: Path) -> None:
-    path = tmp_path / "record"
+def keys_kept(path: Path) -> list[int]:
+    """Which of the entries that ``three_entries`` wrote a record still has, each with the right numbers."""
+    record = FileRecord(path)
+    kept = [n for n in range(3) if bytes([n] * 32) in record]
+    for n in kept:
+        np.testing.assert_array_equal(record[bytes([n] * 32)], np.full((4, 3), n + 0.5))
+    assert len(record) == len(kept)
+    record.close()
+    return kept
+
+
+def three_entries(path: Path) -> bytearray:
+    """A record of three entries; what its file holds."""
     record = FileRecord(path)
     for n in range(3):
-        record[bytes([n] * 32)] = np.full((4, 3), float(n))
+        record[bytes([n] * 32)] = np.full((4, 3), n + 0.5)
     record.close()
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    return bytearray(path.read_bytes())
+
+
+@pytest.mark.parametrize("entry", range(3))
+@pytest.mark.parametrize("place", [0, 31, 32, 35, 36, 40, 44, 100, 139, 143])  # key, dimensions, shape, numbers, CRC
+def test_one_wrong_bit_costs_one_entry(
+    tmp_path: Path, entry: int, place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "record"
+    data = three_entries(path)
+    length = (len(data) - len(HEADER)) // 3
+    data[len(HEADER) + entry * length + place] ^= 4
     path.write_bytes(data)
-    again = FileRecord(path)
-    assert len(again) == 1
-    again.close()
+    assert keys_kept(path) == [n for n in range(3) if n != entry]
+    (warning,) = caplog.messages
+    if "damaged" in warning:
+        assert (tmp_path / "record.damaged").read_bytes() == bytes(data)
+    else:  # a last entry that says it is longer than the file looks like one that a kill cut short
+        assert entry == 2 and "are not sound" in warning
+    caplog.clear()
+    record = FileRecord(path)
+    record[bytes([entry] * 32)] = np.full((4, 3), entry + 0.5)
+    record.close()
+    assert keys_kept(path) == [0, 1, 2]
+    assert not caplog.messages
+
+
+def test_a_wrong_bit_in_the_header_costs_nothing(tmp_path: Path) -> None:
+    data = three_entries(tmp_path / "record")
+    data[3] ^= 1
+    (tmp_path / "record").write_bytes(data)
+    assert keys_kept(tmp_path / "record") == [0, 1, 2]
+    assert keys_kept(tmp_path / "record") == [0, 1, 2]
+
+
+def test_a_hole_in_a_record_costs_what_was_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "record"
+    data = three_entries(path)
+    del data[100:300]
+    path.write_bytes(data)
+    assert keys_kept(path) == [2]
+
+
+def test_a_full_disk_while_mending_leaves_the_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "record"
+    data = three_entries(path)
+    data[100] ^= 1
+    path.write_bytes(data)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match="No space left on device"):
+            FileRecord(path)
+    assert path.read_bytes() == bytes(data)
+    assert [file.name for file in tmp_path.iterdir()] == ["record"]
+    assert keys_kept(path) == [1, 2]
+
+
+def test_a_record_is_no_link_to_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "record").symlink_to(tmp_path / "outside")
+    with pytest.raises(InputError, match="is a link to somewhere else"):
+        FileRecord(tmp_path / "record")
+    assert not (tmp_path / "outside").exists()
 
 
 def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
@@ -252,7 +324,7 @@ def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
 def test_two_runs_do_not_write_one_record(tmp_path: Path) -> None:
     record = FileRecord(tmp_path / "record")
     program = (
-        "import sys; from pathlib import Path; from ldmd.potentials.record import FileRecord\n"
+        "import sys; from pathlib import Path; from ldmd.potentials.record import HEADER, FileRecord\n"
         "from ldmd.errors import InputError\n"
         "try:\n    FileRecord(Path(sys.argv[1]))\nexcept InputError as error:\n    print(error.fix)"
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from spring_crystal import primitive_cell, small_glass, springs
@@ -87,6 +89,33 @@ def test_all_formats_give_the_linewidths_of_the_springs(
     assert {"gamma_exact", "slope", "kink_share"} <= set(found["not_measured"])
     assert "noise_floor" in found["not_measured"], "sum rules that hold show no noise"
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 1e160, 1e30, np.nan, np.inf])
+@pytest.mark.parametrize("order", ["second", "third"])
+def test_an_element_that_no_atoms_have_is_named(
+    order: str, value: float, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    shutil.copytree(folders["phono3py"].parent, tmp_path, dirs_exist_ok=True)
+    with h5py.File(tmp_path / {"second": "fc2.hdf5", "third": "fc3.hdf5"}[order], "r+") as file:
+        (name,) = (name for name in file if file[name].ndim >= 4)
+        file[name][(0,) * file[name].ndim] = value
+    monkeypatch.setattr(sys, "argv", ["ldmd", "diagnose", "--fc3", str(tmp_path / "fc3.hdf5"), "--json"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capfd.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert err.count("\n") == 1 and f"{value:g} eV/Angstrom" in err
+    assert "of atom 0 x, atom 0 x" in err and f"no force constant of {order} order" in err
+
+
+@pytest.mark.parametrize(("temperature", "width"), [(1e-300, 3.0), (np.nan, 3.0), (300.0, 1e-308), (300.0, np.inf)])
+def test_conditions_that_a_case_would_refuse_are_refused(
+    temperature: float, width: float, folders: dict[str, Path]
+) -> None:
+    with pytest.raises(InputError, match="at least"):
+        diagnose_imported(folders["phono3py"], None, None, temperature, width, (None, None))
 
 
 def noisy(constants: ForceConstants) -> ForceConstants:
