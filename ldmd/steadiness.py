@@ -2,10 +2,10 @@
 
 A series that remembers itself for a long time wanders, and a test that takes its samples for independent finds changes
 everywhere. Here the noise may be any sum of a white part and one that decays exponentially, with a decay time of up to
-0.6 of the run; a change is told from it by the likelihood that it gains (a generalised likelihood ratio, with both
-parts of the noise refitted for each shape of change). The cosine transform of a series makes such noise
-independent, very nearly, so that all of this is sums over some tens of coefficients (N. Ahmed, T. Natarajan, K. R.
-Rao, IEEE Trans. Comput. C-23, 90 (1974)).
+the length of the run; a change is told from it by the likelihood that it gains (a generalised likelihood ratio, with
+both parts of the noise refitted for each shape of change). The cosine transform of a series makes such noise
+independent, very nearly, so that all of this is sums over some tens of coefficients (N. Ahmed, T. Natarajan, K. R. Rao,
+IEEE Trans. Comput. C-23, 90 (1974)).
 """
 
 from __future__ import annotations
@@ -17,17 +17,24 @@ import math
 import numpy as np
 from scipy import fft, signal, special
 
-POINTS = 256
-"""Averages in time that a series is reduced to."""
+POINTS = (256, 128, 64, 32, 16)
+"""Averages in time that a series is reduced to: as many as vibrations permit."""
 
 OVERLAP = 4
 """Length of an average in units of the distance between two."""
 
-COEFFICIENTS = 64
-"""Lowest cosine coefficients that are looked at: times down to a 64th of the run."""
+BAND = 4
+"""Of so many cosine coefficients one, the lowest ones, are looked at: times down to a 64th of the run with 256."""
 
-SLOWEST = 1.0
-"""Longest decay time of the noise as a share of the run. Noise that is slower cannot be told from a change."""
+LEAKAGE = 0.6
+"""Power above the band, over that of as many coefficients as there are averages at its upper end, from which on it
+would show at the ends of the run; white noise has 0.13."""
+
+DECAY_TIMES = tuple(1.5**-k for k in range(11))
+"""Of the noise, as shares of the run. Noise that is slower than the run cannot be told from a change."""
+
+MARGIN = 3.0
+"""Noise may decay by so much more slowly than the slowest time that is expected."""
 
 RATIOS = tuple(0.25 * 3.0**k for k in range(15))
 """Of the power at zero frequency of the decaying part of the noise to that of the white part."""
@@ -42,13 +49,17 @@ DECAYS = (1.0 / 4.0, 1.0 / 16.0, 1.0 / 64.0, 1.0 / 512.0)
 """Decay times of a transient at the start, shares of the run."""
 
 
+Noises = tuple[int, tuple[float, ...]]
+"""Number of averages, and the decay times of the noises to try."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Shape:
     """A way in which the mean of a series may change. Times are shares of the run."""
 
     name: str
     time: float
-    values: np.ndarray  # (POINTS,)
+    values: np.ndarray  # (points,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,82 +74,112 @@ class Change:
 
 
 @functools.cache
-def constant() -> tuple[Shape, ...]:
+def constant(points: int) -> tuple[Shape, ...]:
     """A mean that is not zero, and does not change."""
-    return (Shape("mean", 0.0, np.ones(POINTS)),)
+    return (Shape("mean", 0.0, np.ones(points)),)
 
 
 @functools.cache
-def decays() -> tuple[Shape, ...]:
+def decays(points: int) -> tuple[Shape, ...]:
     """Exponential decays from the start of the run."""
-    return tuple(Shape("decay", s, averages(np.exp(-_times() / s))) for s in DECAYS)
+    return tuple(Shape("decay", s, averages(np.exp(-_times(points) / s), points)) for s in DECAYS)
 
 
 @functools.cache
-def changes() -> tuple[Shape, ...]:
+def changes(points: int) -> tuple[Shape, ...]:
     """A trend, jumps from and to zero and between opposite values, and decays from the start."""
-    time = _times()
+    time = _times(points)
     shapes = [("trend", 0.0, time - 0.5)]
     shapes += [("before", s, np.where(time < s, 1.0, 0.0)) for s in JUMPS]
     shapes += [("after", s, np.where(time >= s, 1.0, 0.0)) for s in JUMPS]
     shapes += [("jump", s, np.where(time >= s, s, s - 1.0)) for s in JUMPS]
-    return (*(Shape(name, when, averages(values)) for name, when, values in shapes), *decays())
+    return (*(Shape(name, when, averages(values, points)) for name, when, values in shapes), *decays(points))
 
 
-def _times() -> np.ndarray:
+def _times(points: int) -> np.ndarray:
     """Times on a grid that is finer than that of the averages, shares of the run."""
-    steps = 4 * (POINTS + OVERLAP - 1)
+    steps = 4 * (points + OVERLAP - 1)
     return (np.arange(steps) + 0.5) / steps
 
 
-def averages(series: np.ndarray) -> np.ndarray:
-    """``POINTS`` averages in time of a series (steps, ...), with overlapping raised-cosine weights (Hann windows).
+def averages(series: np.ndarray, points: int) -> np.ndarray:
+    """``points`` averages in time of a series (steps, ...), with overlapping raised-cosine weights (Hann windows).
 
-    Smooth weights leave nothing of fast vibrations; plain averages keep a little at both ends of the run, which looks
-    like a transient there. A series with too few steps is repeated step by step first.
+    Smooth weights leave little of fast vibrations; plain averages keep more of them at both ends of the run, which
+    looks like a transient there. A series with too few steps is repeated step by step first.
     """
-    blocks = POINTS + OVERLAP - 1
+    blocks = points + OVERLAP - 1
     if len(series) < blocks:
         series = np.repeat(series, -(-blocks // len(series)), axis=0)
     length = len(series) // blocks
     parts = series[: blocks * length].reshape(blocks, length, -1)
     weights = signal.windows.hann(OVERLAP * length + 1)[1:].reshape(OVERLAP, length)
     pieces = np.einsum("wl,plc->wpc", weights / weights.sum(), parts)
-    result = sum(pieces[shift, shift : shift + POINTS] for shift in range(OVERLAP))
-    return np.asarray(result).reshape(POINTS, *series.shape[1:])
+    result = sum(pieces[shift, shift : shift + points] for shift in range(OVERLAP))
+    return np.asarray(result).reshape(points, *series.shape[1:])
+
+
+def finest_averages(series: np.ndarray) -> np.ndarray:
+    """As many averages as vibrations permit: they must be faster than the averaging.
+
+    What is left of vibrations between the band that is looked at and the rate of the averages spills over into all
+    coefficients, and looks like a transient at both ends of the run.
+    """
+    finer = averages(series, POINTS[0])
+    for points in POINTS[1:]:
+        coarser = averages(series, points)
+        if max(_leakage(finer), _leakage(coarser)) <= LEAKAGE:
+            return finer
+        finer = coarser
+    return finer
+
+
+def _leakage(values: np.ndarray) -> float:
+    """Power above the band as ``LEAKAGE`` counts it."""
+    power = (fft.dct(values, axis=0, norm="ortho") ** 2).reshape(len(values), -1).sum(axis=1)
+    band = len(values) // BAND
+    return float(power[band:].sum() / (len(values) * power[band // 2 : band].mean()))
 
 
 @functools.cache
-def _noises() -> tuple[np.ndarray, np.ndarray]:
+def _noises(points: int, decay_times: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Variances of the cosine coefficients under each noise (noise, coefficient), and the means of their logarithms."""
-    steps = 2 * (POINTS + OVERLAP - 1)
-    basis = fft.dct(averages(np.eye(steps)), axis=0, norm="ortho")[:COEFFICIENTS]
+    steps = 2 * (points + OVERLAP - 1)
+    basis = _transform(averages(np.eye(steps), points))
     lags = np.abs(np.subtract.outer(np.arange(steps), np.arange(steps))) / steps
     white = (basis**2).sum(axis=1)
-    rows, time = [white], SLOWEST
-    while time > 1.0 / COEFFICIENTS:
+    rows = [white]
+    for time in decay_times:
         slow = ((basis @ np.exp(-lags / time)) * basis).sum(axis=1) / (2.0 * steps * time)
         rows += [white + ratio * slow for ratio in RATIOS]
-        time /= 1.5
     variances = np.array(rows)
     return variances, np.log(variances).mean(axis=1)
 
 
-def find_change(groups: list[np.ndarray], shapes: tuple[Shape, ...]) -> Change:
+def _transform(values: np.ndarray) -> np.ndarray:
+    """The lowest cosine coefficients along the first axis."""
+    return np.asarray(fft.dct(values, axis=0, norm="ortho")[: len(values) // BAND])
+
+
+def find_change(groups: list[np.ndarray], shapes: tuple[Shape, ...], slowest: float = 1.0) -> Change:
     """The most significant change of mean among ``shapes``: of all series, of a group, or of one series alone.
 
     Parameters
     ----------
     groups
-        Arrays (POINTS, members) of averages, as :func:`averages` gives them, all with as many members. The members of a
+        Arrays (points, members) of averages, as :func:`averages` gives them, all of one shape. The members of a
         group are independent series with the same noise. Groups may differ in their noise; where they do not, by
         Akaike's criterion, it is fitted to all of them at once, and what can be seen is smaller.
     shapes
         What to look for (one of the functions above gives them); each series has an amplitude of its own.
+    slowest
+        Longest decay time that is expected of the noise, as a share of the run.
     """
-    transforms = [fft.dct(group, axis=0, norm="ortho")[:COEFFICIENTS] for group in groups]
-    apart = [_Fit.of(transform, shapes) for transform in transforms]
-    together = _Fit.of(np.concatenate(transforms, axis=1), shapes)
+    transforms = [_transform(group) for group in groups]
+    points = len(groups[0])
+    noises = points, tuple(t for t in DECAY_TIMES if BAND / points < t <= max(MARGIN * slowest, 2.0 * BAND / points))
+    apart = [_Fit.of(transform, shapes, noises) for transform in transforms]
+    together = _Fit.of(np.concatenate(transforms, axis=1), shapes, noises)
     alike = together.changed - sum(fit.changed for fit in apart) < 2.0 * NOISE_PARAMETERS * (len(groups) - 1)
     members = transforms[0].shape[1]
     candidates = [(sum(fit.gain for fit in apart), members * len(groups))]
@@ -163,10 +204,10 @@ class _Fit:
     parts: np.ndarray  # (shape, member), squared amplitude in standard errors
 
     @classmethod
-    def of(cls, transform: np.ndarray, shapes: tuple[Shape, ...]) -> _Fit:
+    def of(cls, transform: np.ndarray, shapes: tuple[Shape, ...], noises: Noises) -> _Fit:
         """Fit scale, ratio and decay time of the noise of cosine coefficients (coefficient, member)."""
-        variances, logarithms = _noises()
-        weighted, norms = _weights(shapes)
+        variances, logarithms = _noises(*noises)
+        weighted, norms = _weights(shapes, noises)
         squares = (transform**2).sum(axis=1) @ (1.0 / variances).T
         parts = (weighted @ transform) ** 2 / norms[:, :, None]
         least = 1e-12 * squares[:, None]
@@ -185,9 +226,9 @@ class _Fit:
         )
 
 
-@functools.lru_cache(maxsize=4)
-def _weights(shapes: tuple[Shape, ...]) -> tuple[np.ndarray, np.ndarray]:
+@functools.lru_cache(maxsize=16)
+def _weights(shapes: tuple[Shape, ...], noises: Noises) -> tuple[np.ndarray, np.ndarray]:
     """Patterns of the shapes over the variances of each noise (noise, shape, coefficient), and their norms."""
-    patterns = np.array([fft.dct(shape.values, norm="ortho")[:COEFFICIENTS] for shape in shapes])
-    weighted = patterns / _noises()[0][:, None, :]
+    patterns = np.array([_transform(shape.values) for shape in shapes])
+    weighted = patterns / _noises(*noises)[0][:, None, :]
     return weighted, (weighted * patterns).sum(axis=2)

@@ -19,24 +19,30 @@ from scipy import fft, special
 
 from ldmd.green_kubo.series import FluxSeries
 from ldmd.results import Check
-from ldmd.steadiness import Change, averages, changes, constant, decays, find_change
+from ldmd.steadiness import POINTS, Change, averages, changes, constant, decays, find_change, finest_averages
 
-FALSE_ALARM = 1e-4
+FALSE_ALARM = 5e-4
 """Probability that a check fails by chance. Gaussian fluxes of 24 spectra (one or two relaxation times of 0.02 to 20
 ps, vibrations, crystals of lifetimes to 30 ps; 60 to 500 ps in two replicas) fail any of the checks less than once in a
 hundred runs: the slowest of them are where it is not much less."""
 
-LARGEST_RATIO = 1.1
-"""Of the power of two parts of a run that counts as alike: it changes the conductivity by 5 % at most."""
+SMALLEST_RATIO = 1.1
+"""Of the power of two parts of a run; a smaller one changes the conductivity by 5 % at most, and passes."""
 
 TIMES = (1 / 64, 1 / 32, *(k / 16 for k in range(1, 16)))
 """Where the power before is held against that after, shares of the run."""
+
+INDEPENDENT = 1 / 3
+"""Such tests at different times, of all replicas and of each, count as so many independent ones: with half the smallest
+probability p of 51 tests on noise, one in 17 p to 20 p of the runs has a smaller one."""
 
 SEGMENTS = 64
 """Parts of the run whose scatter shows how much the power fluctuates, should the flux not be Gaussian."""
 
 START = 8
 """The first part of the run that is looked at by itself, as a share: transients too short to be seen in the whole."""
+
+UNIT = "times the largest ratio that chance explains"
 
 NET_FLUX = "no net flux"
 MEAN_STEADY = "mean flux steady"
@@ -50,29 +56,34 @@ NET_FLUX_ADVICE = "Remove the total momentum at the start, and look for a thermo
 POWER_ADVICE = "Equilibrate longer, look for drift of temperature or energy, or analyse the part that is steady."
 
 
-def stationarity_checks(series: FluxSeries, false_alarm: float = FALSE_ALARM) -> tuple[Check, ...]:
+def stationarity_checks(
+    series: FluxSeries, slowest: float | None = None, false_alarm: float = FALSE_ALARM
+) -> tuple[Check, ...]:
     """Checks that the energy flux is stationary: one each of ``STATIONARITY_CHECKS``, the last with replicas only.
 
     Parameters
     ----------
     series
         The flux; of several currents the first, the energy flux, is tested.
+    slowest
+        The longest time (ps) with which the flux is expected to decay; the length of the run if None. With it smaller
+        changes of the mean are seen.
     false_alarm
         Probability that a check fails for a stationary Gaussian flux.
 
-    Changes of the mean are told from noise that decays within the length of the run; slower noise is taken for a
-    change. Powers that differ by less than ``LARGEST_RATIO`` pass however surely they differ. Components without any
-    flux (a layer has none across) are left out.
+    Noise that decays with more than three times ``slowest``, or with more than the length of the run, is taken for a
+    change of the mean. Powers that differ by less than a factor ``SMALLEST_RATIO`` pass however surely they differ.
+    Components without any flux (a layer has none across) are left out.
     """
     flux = series.flux[:, 0, :].reshape(series.steps, series.replicas, series.axes)
     kept = np.flatnonzero((flux**2).sum(axis=(0, 1)) > 0.0)
     flux = flux[:, :, kept]
     names = _Names(series, kept)
-    slow = averages(flux)
-    every, low = _Power.of(flux), _Power.of(slow)
+    slow, longest = finest_averages(flux), 1.0 if slowest is None else slowest / series.duration
+    every, low = _Power.of(flux), _Power.of(averages(flux, POINTS[0]))
     checks = (
-        _net_flux(slow, names, false_alarm),
-        _mean_steady(flux, slow, names, false_alarm),
+        _net_flux(slow, longest, names, false_alarm),
+        _mean_steady(flux, slow, longest, names, false_alarm),
         _steady(POWER_STEADY, every, names, false_alarm),
         _steady(SLOW_POWER_STEADY, low, names, false_alarm),
     )
@@ -96,19 +107,21 @@ class _Names:
         return f"{share * self.series.duration:.3g} ps"
 
 
-def _net_flux(slow: np.ndarray, names: _Names, false_alarm: float) -> Check:
-    found = find_change(_by_axis(slow), constant())
+def _net_flux(slow: np.ndarray, longest: float, names: _Names, false_alarm: float) -> Check:
+    found = find_change(_by_axis(slow), constant(len(slow)), longest)
     passed = found.probability >= false_alarm
     finding = "" if passed else f"The mean of {names.component(*found.member)} is not zero. "
     return Check(NET_FLUX, found.probability, ">=", false_alarm, "probability", finding + NET_FLUX_ADVICE)
 
 
-def _mean_steady(flux: np.ndarray, slow: np.ndarray, names: _Names, false_alarm: float) -> Check:
+def _mean_steady(flux: np.ndarray, slow: np.ndarray, longest: float, names: _Names, false_alarm: float) -> Check:
     """A change in the whole run, or a transient in its first part alone."""
-    whole, scale = find_change(_by_axis(slow), changes()), 1.0
-    start = find_change(_by_axis(averages(flux[: len(flux) // START])), decays())
-    if start.probability < whole.probability:
-        whole, scale = start, 1.0 / START
+    whole, scale = find_change(_by_axis(slow), changes(len(slow)), longest), 1.0
+    early = finest_averages(flux[: len(flux) // START])
+    if START * len(early) > len(slow):
+        start = find_change(_by_axis(early), decays(len(early)), START * longest)
+        if start.probability < whole.probability:
+            whole, scale = start, 1.0 / START
     probability = min(1.0, 2.0 * whole.probability)
     sentence = _sentence(whole, scale, names) if probability < false_alarm else "The mean of the flux is steady."
     return Check(MEAN_STEADY, probability, ">=", false_alarm, "probability", sentence)
@@ -181,7 +194,7 @@ def _steady(name: str, power: _Power, names: _Names, false_alarm: float) -> Chec
     replicas = power.total.shape[1]
     splits = sorted({round(share * power.steps) for share in TIMES} - {0})
     members = [slice(None)] if replicas == 1 else [slice(None), *(slice(k, k + 1) for k in range(replicas))]
-    level = 0.5 * false_alarm / (len(splits) * len(members))
+    level = 0.5 * false_alarm / (INDEPENDENT * len(splits) * len(members))
     found = (1.0, 0, 0, 1.0)
     for index, member in enumerate(members):
         total = power.total[:, member].mean(axis=1)
@@ -189,13 +202,13 @@ def _steady(name: str, power: _Power, names: _Names, false_alarm: float) -> Chec
         for split in splits:
             before, after = total[split] / split, (total[-1] - total[split]) / (power.steps - split)
             freedoms = power.freedom(split, count), power.freedom(power.steps - split, count)
-            found = max(found, (_least_ratio(before, after, *freedoms, level), index, split, after / before))
-    least, index, split, ratio = found
+            found = max(found, (_excess(before, after, *freedoms, level), index, split, after / before))
+    excess, index, split, ratio = found
     which = f" of replica {index}" if index else ""
     when = names.time(split / power.steps)
     sentence = f"After {when} the power of the flux{which} is {ratio:.3g} times that before. "
-    advice = sentence + POWER_ADVICE if least > LARGEST_RATIO else POWER_ADVICE
-    return Check(name, least, "<=", LARGEST_RATIO, "ratio at least", advice)
+    advice = sentence + POWER_ADVICE if excess > 1.0 else POWER_ADVICE
+    return Check(name, excess, "<=", 1.0, UNIT, advice)
 
 
 def _alike(every: _Power, low: _Power, false_alarm: float) -> Check:
@@ -208,16 +221,21 @@ def _alike(every: _Power, low: _Power, false_alarm: float) -> Check:
         for index in range(replicas):
             one, others = sums[index], (sums.sum() - sums[index]) / (replicas - 1)
             freedoms = power.freedom(power.steps, 1), power.freedom(power.steps, replicas - 1)
-            found = max(found, (_least_ratio(one, others, *freedoms, level), index, one / others))
-    least, index, ratio = found
+            found = max(found, (_excess(one, others, *freedoms, level), index, one / others))
+    excess, index, ratio = found
     advice = "Replicas must be at the same temperature, in the same minimum: look at each by itself."
-    if least > LARGEST_RATIO:
+    if excess > 1.0:
         advice = f"The power of the flux of replica {index + 1} is {ratio:.3g} times that of the others. {advice}"
-    return Check(REPLICAS_ALIKE, least, "<=", LARGEST_RATIO, "ratio at least", advice)
+    return Check(REPLICAS_ALIKE, excess, "<=", 1.0, UNIT, advice)
 
 
-def _least_ratio(one: float, other: float, freedom: float, other_freedom: float, level: float) -> float:
-    """The ratio of two powers, the larger over the smaller, over what chance explains at a level (one-sided)."""
+def _excess(one: float, other: float, freedom: float, other_freedom: float, level: float) -> float:
+    """The ratio of two powers, the larger over the smaller, over what chance explains at a level (one-sided).
+
+    1 where the ratio is too small to matter.
+    """
     if one < other:
         one, other, freedom, other_freedom = other, one, other_freedom, freedom
-    return max(1.0, float(one / max(other, 1e-300) / special.fdtri(freedom, other_freedom, 1.0 - level)))
+    ratio = one / max(other, 1e-300)
+    chance = float(special.fdtri(freedom, other_freedom, 1.0 - level))
+    return max(1.0, ratio / chance) if ratio > SMALLEST_RATIO else 1.0
