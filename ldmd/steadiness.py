@@ -23,6 +23,9 @@ POINTS = (256, 128, 64, 32, 16)
 OVERLAP = 4
 """Length of an average in units of the distance between two."""
 
+FEWEST_IN_BLOCK = 32
+"""Steps between two averages."""
+
 BAND = 4
 """Of so many cosine coefficients one, the lowest ones, are looked at: times down to a 64th of the run with 256."""
 
@@ -30,20 +33,23 @@ LEAKAGE = 0.6
 """Power above the band, over that of as many coefficients as there are averages at its upper end, from which on it
 would show at the ends of the run; white noise has 0.13."""
 
-DECAY_TIMES = tuple(1.5**-k for k in range(11))
+DECAY_TIMES = tuple(2.0**-k for k in range(7))
 """Of the noise, as shares of the run. Noise that is slower than the run cannot be told from a change."""
 
 MARGIN = 3.0
 """Noise may decay by so much more slowly than the slowest time that is expected."""
 
-RATIOS = tuple(0.25 * 3.0**k for k in range(15))
+RATIOS = tuple(0.25 * 5.0**k for k in range(10))
 """Of the power at zero frequency of the decaying part of the noise to that of the white part."""
 
 NOISE_PARAMETERS = 3
 """Scale, ratio and decay time."""
 
-JUMPS = tuple(k / 32 for k in range(1, 32))
-"""Times of a jump, shares of the run."""
+JUMPS = tuple(k / 128 for k in range(2, 127))
+"""Times of a jump, shares of the run: half the shortest time that is looked at apart, so that none is missed."""
+
+ALIKE = 4
+"""So many neighbouring times are nearly the same, and count as one."""
 
 DECAYS = (1.0 / 4.0, 1.0 / 16.0, 1.0 / 64.0, 1.0 / 512.0)
 """Decay times of a transient at the start, shares of the run."""
@@ -98,19 +104,20 @@ def changes(points: int) -> tuple[Shape, ...]:
 
 def _times(points: int) -> np.ndarray:
     """Times on a grid that is finer than that of the averages, shares of the run."""
-    steps = 4 * (points + OVERLAP - 1)
+    steps = FEWEST_IN_BLOCK * (points + OVERLAP - 1)
     return (np.arange(steps) + 0.5) / steps
 
 
-def averages(series: np.ndarray, points: int) -> np.ndarray:
+def averages(series: np.ndarray, points: int, fewest: int = FEWEST_IN_BLOCK) -> np.ndarray:
     """``points`` averages in time of a series (steps, ...), with overlapping raised-cosine weights (Hann windows).
 
     Smooth weights leave little of fast vibrations; plain averages keep more of them at both ends of the run, which
-    looks like a transient there. A series with too few steps is repeated step by step first.
+    looks like a transient there. What does not fill a block at the end is left out; a short series is repeated step by
+    step first, so that this is at most 3 % of it.
     """
     blocks = points + OVERLAP - 1
-    if len(series) < blocks:
-        series = np.repeat(series, -(-blocks // len(series)), axis=0)
+    if len(series) < fewest * blocks:
+        series = np.repeat(series, -(-fewest * blocks // len(series)), axis=0)
     length = len(series) // blocks
     parts = series[: blocks * length].reshape(blocks, length, -1)
     weights = signal.windows.hann(OVERLAP * length + 1)[1:].reshape(OVERLAP, length)
@@ -145,7 +152,7 @@ def _leakage(values: np.ndarray) -> float:
 def _noises(points: int, decay_times: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Variances of the cosine coefficients under each noise (noise, coefficient), and the means of their logarithms."""
     steps = 2 * (points + OVERLAP - 1)
-    basis = _transform(averages(np.eye(steps), points))
+    basis = _transform(averages(np.eye(steps), points, 2))
     lags = np.abs(np.subtract.outer(np.arange(steps), np.arange(steps))) / steps
     white = (basis**2).sum(axis=1)
     rows = [white]
@@ -191,7 +198,8 @@ def find_change(groups: list[np.ndarray], shapes: tuple[Shape, ...], slowest: fl
     tails = np.array([special.chdtrc(freedom, np.maximum(gain, 0.0)) for gain, freedom in candidates])
     _, best = np.unravel_index(int(np.argmin(tails)), tails.shape)
     group, place = divmod(int(np.argmax(np.concatenate([fit.parts[best] for fit in apart]))), members)
-    return Change(min(1.0, float(tails.min()) * tails.size), shapes[best], (group, place))
+    tried = len(candidates) * max(1, len(shapes) // ALIKE)
+    return Change(min(1.0, float(tails.min()) * tried), shapes[best], (group, place))
 
 
 @dataclasses.dataclass(frozen=True)

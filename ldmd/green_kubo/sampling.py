@@ -3,7 +3,8 @@
 Power at the sampling rate itself, twice the Nyquist frequency, is added to the spectrum at zero frequency, and so to
 the conductivity. It cannot be seen in the samples, but the power just below the Nyquist frequency can: if the spectrum
 goes on above it at the level that it has there, as much is added to S(0). Where samples are far too rare, vibrations
-are spread over all frequencies, and the two are of one size.
+are spread over all frequencies, and the two are of one size. A single narrow band that happens to lie at the sampling
+rate leaves no trace near the Nyquist frequency: only the frequencies of the modes tell (``ldmd.dynamics.resolution``).
 """
 
 from __future__ import annotations

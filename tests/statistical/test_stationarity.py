@@ -55,9 +55,7 @@ def test_sound_runs_of_slow_and_vibrating_fluxes_pass(spectrum: str) -> None:
         ("replica 1.65 times as strong", 0.0, REPLICAS_ALIKE),
     ],
 )
-def test_planted_faults_are_found_by_name(
-    glass: tuple[np.ndarray, ...], name: str, energy: float, check: str
-) -> None:
+def test_planted_faults_are_found_by_name(glass: tuple[np.ndarray, ...], name: str, energy: float, check: str) -> None:
     """In at least 18 of 20 runs of a glass, by the check that is meant for it."""
     density = float(SPECTRA["glass"](np.zeros(1))[0])
     found = [check in failed(FAULT[name].plant(flux, density, energy)) for flux in glass]

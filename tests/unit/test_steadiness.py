@@ -51,7 +51,8 @@ def test_a_jump_is_named_with_its_component_and_time() -> None:
     flux[12_000:, 4] += 0.2  # replica 2, y, after 60 ps
     check = checks(flux)[MEAN_STEADY]
     assert not check.passed
-    assert "the flux along y of replica 2 jumps at 59" in check.advice or "at 60" in check.advice
+    assert "the flux along y of replica 2" in check.advice
+    assert "60.2 ps" in check.advice
 
 
 def test_a_transient_is_named_with_its_duration() -> None:
@@ -96,10 +97,10 @@ def test_axes_of_a_crystal_may_differ() -> None:
 
 
 def test_differences_of_power_that_do_not_matter_pass_however_sure() -> None:
-    flux = white(steps=200_000)
-    flux[100_000:] *= np.sqrt(1.07)
+    flux = white(3, 100_000)
+    flux[50_000:] *= np.sqrt(1.07)
     assert checks(flux)[POWER_STEADY].passed
-    flux[100_000:] *= np.sqrt(1.07)
+    flux[50_000:] *= np.sqrt(1.07)
     assert not checks(flux)[POWER_STEADY].passed
 
 
@@ -142,7 +143,7 @@ def test_slow_noise_is_not_taken_for_a_change_and_a_change_is() -> None:
     change = find_change([averages(jumped, 256)], changes(256))
     assert change.probability < 1e-4
     assert change.member == (0, 1)
-    assert change.shape.time == pytest.approx(3000 / 5120, abs=1 / 64)
+    assert change.shape.time == pytest.approx(3000 / 5120, rel=0.03)
 
 
 def test_the_conductivity_carries_the_checks() -> None:
@@ -151,20 +152,22 @@ def test_the_conductivity_carries_the_checks() -> None:
 
 
 def vibrating(every: int) -> FluxSeries:
-    """A slow part of unit density and a band of 1 THz about 12 THz that is 100 times as strong, sampled sparsely."""
-    rng, steps = np.random.default_rng(3), 40_000
-    frequencies = np.fft.rfftfreq(steps, 0.004)
-    density = 1.0 / (1.0 + frequencies**2) + 100.0 * np.exp(-0.5 * (frequencies - 12.0) ** 2)
+    """A central peak of unit height and vibrations up to 16 THz that are 30 times as strong, sampled sparsely."""
+    rng, steps = np.random.default_rng(3), 50_000
+    frequencies = np.fft.rfftfreq(steps, 0.005)
+    density = 1.0 / (1.0 + frequencies**2)
+    for centre in (4.0, 8.0, 12.0, 15.5):
+        density += 30.0 * np.exp(-0.5 * (frequencies - centre) ** 2)
     noise = np.fft.rfft(rng.normal(size=(steps, 6)), axis=0)
-    flux = np.fft.irfft(noise * np.sqrt(density / 0.004)[:, None], steps, axis=0)[::every]
-    return FluxSeries(flux=flux[:, None, :], timestep=0.004 * every, temperature=300.0, volume=1000.0)
+    flux = np.fft.irfft(noise * np.sqrt(density / 0.005)[:, None], steps, axis=0)[::every]
+    return FluxSeries(flux=flux[:, None, :], timestep=0.005 * every, temperature=300.0, volume=1000.0)
 
 
 def test_a_flux_that_is_sampled_too_rarely_fails_its_check() -> None:
-    """Every 84 fs the band at 12 THz comes back at zero frequency; every 4 fs nothing does."""
-    often, seldom = sampling_check(vibrating(1)), sampling_check(vibrating(21))
-    assert often.passed and often.value < 0.01
+    """Every 65 fs vibrations near 15.4 THz come back at zero frequency; every 5 fs nothing does."""
+    often, seldom = sampling_check(vibrating(1)), sampling_check(vibrating(13))
+    assert often.passed and often.value < 0.001
     assert not seldom.passed and seldom.threshold == LARGEST_SHARE
-    assert "A flux every 84 fs holds frequencies to 5.952 THz" in seldom.advice
-    kappas = [green_kubo(vibrating(every)).conductivity.value for every in (1, 21)]
+    assert "A flux every 65 fs holds frequencies to 7.692 THz" in seldom.advice
+    kappas = [green_kubo(vibrating(every)).conductivity.value for every in (1, 13)]
     assert kappas[1] > 10.0 * kappas[0]
