@@ -16,7 +16,7 @@ from ldmd.progress import duration, progress
 from ldmd.stages import stages_of
 from ldmd.store import write_atomically
 from ldmd.subject import IMPORTED, NO_DYNAMICS
-from ldmd.workflow import Runner
+from ldmd.workflow import Runner, resolution_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -101,7 +101,7 @@ def _check_line(check: Check) -> str:
 def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple[list[str], bool]:
     """Settings, structure and expected cost; and whether the structure is fit for a comparison."""
     problem = _problem(folder, quick, potential)
-    inspection = problem.inspection
+    inspection, resolution = problem.inspection, _resolution(problem)
     lines = [
         f"{problem.settings.material.name}: {len(problem.atoms)} atoms, {inspection.density:.3f} g/cm^3",
         "",
@@ -132,10 +132,20 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
     )[:10]:
         names = f"{inspection.symbols[int(i)]}{int(i)}-{inspection.symbols[int(j)]}{int(j)}"
         lines.append(f"        {names} at {distance:.4f} Angstrom, cutoff {outer:.2f}")
+    lines += ["", "dynamics", *_check_lines(resolution)] if resolution else []
     lines += (
         ["", *_cost(problem)] if inspection.usable else ["", "A comparison stops here: force constants mean nothing."]
     )
-    return lines, inspection.usable and all(c.passed for c in inspection.checks)
+    return lines, inspection.usable and all(c.passed for c in (*inspection.checks, *resolution))
+
+
+def _resolution(problem: Problem) -> tuple[Check, ...]:
+    """Whether the dynamics resolves the highest frequency; nothing without dynamics or exact force constants."""
+    from ldmd.lattice.modes import highest_frequency
+
+    if problem.differentiable is None or problem.by_differences or not problem.inspection.usable:
+        return ()
+    return resolution_of(problem.settings, highest_frequency(problem.second, problem.atoms.get_masses()))
 
 
 def _cost(problem: Problem) -> Iterator[str]:

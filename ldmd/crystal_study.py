@@ -15,7 +15,7 @@ from ldmd.progress import progress
 from ldmd.settings import Settings
 from ldmd.subject import MESHES, Crystal, meshes
 from ldmd.units import THZ
-from ldmd.workflow import Results, Runner, imaginary_check
+from ldmd.workflow import Results, Runner, imaginary_check, resolution_of
 
 if TYPE_CHECKING:
     from ldmd.anharmonicity import AnharmonicityByTemperature
@@ -350,6 +350,7 @@ def _compare(
         study.smearing_error(temperature),
         (
             imaginary_check(modes),
+            *resolution_of(problem.settings, float(modes.frequencies.max())),
             *study.checks,
             *study.convergence_checks(temperature),
             *dynamics_checks(trajectories, temperature),

@@ -394,6 +394,13 @@ def imaginary_check(modes: Modes) -> Check:
     return Check("imaginary modes", float(len(modes.imaginary)), "<=", 0.0, "modes", "not a minimum: relax further")
 
 
+def resolution_of(settings: Settings, highest: float) -> tuple[Check, ...]:
+    """Whether time step and interval of the flux suffice for the highest frequency, rad/ps."""
+    from ldmd.dynamics.resolution import resolution_checks
+
+    return resolution_checks(highest, settings.dynamics.time_step, settings.dynamics.flux_interval_fs / 1000.0)
+
+
 def _lattice_checks(problem: Problem, lattice: Lattice) -> tuple[Check, ...]:
     from ldmd.results import Check
 
@@ -407,6 +414,7 @@ def _lattice_checks(problem: Problem, lattice: Lattice) -> tuple[Check, ...]:
     return (
         imaginary_check(lattice.modes),
         Check("modes without a scattering channel", lost, "<=", FEW_MODES, "share of modes", no_channel),
+        *resolution_of(problem.settings, float(lattice.modes.frequencies.max())),
         *(
             Check(
                 f"{name.replace('_', '-order ')} residual",

@@ -13,8 +13,10 @@ from ldmd.errors import InputError
 from ldmd.green_kubo.cepstral import MEAN_PROBABILITY, CepstralEstimate, cepstral_conductivity
 from ldmd.green_kubo.cutoff import choose_cutoff, default_cutoffs, scan_cutoff
 from ldmd.green_kubo.running_integral import running_integral
+from ldmd.green_kubo.sampling import sampling_check
 from ldmd.green_kubo.series import FluxSeries
 from ldmd.green_kubo.spectrum import Spectrum, conductivity_scale, display_spectrum, power_spectrum
+from ldmd.green_kubo.stationarity import stationarity_checks
 from ldmd.green_kubo.zero_frequency import ERROR_EXPONENT, zero_frequency
 from ldmd.results import Check, Estimate, quantity
 
@@ -156,6 +158,8 @@ def green_kubo(
         *smooth.checks(series.duration, slowest_ps),
         mean_flux_check(whole, headline.value),
         *_axes_check(axes, axes_error),
+        *stationarity_checks(series, slowest_ps if headline.slowest == slowest_ps else None),
+        sampling_check(series),
         _agreement_check(agreement),
     )
     curve = min(len(main.cumulative), max(40, 2 * max(e.number_of_coefficients for e in estimates)))
