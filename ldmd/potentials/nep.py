@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from ase.data import atomic_numbers
 
+from ldmd.errors import InputError
 from ldmd.potentials.base import SiteEnergies, SiteHessians
 from ldmd.potentials.nep_file import NepModel, read_nep_file
 from ldmd.potentials.nep_hessian import nep_site_hessians
@@ -72,11 +74,12 @@ class NepPotential:
             model.repulsion,
             **{f.name: getattr(model.repulsion, f.name)[pairs] for f in dataclasses.fields(model.repulsion)},
         )
-        rows = ("cutoffs", "input_weights", "input_biases", "output_weights", "output_biases")
+        rows = ("input_weights", "input_biases", "output_weights", "output_biases")
         return NepPotential(
             dataclasses.replace(
                 model,
                 species=tuple(model.species[number] for number in keep),
+                pair_cutoffs=model.pair_cutoffs[pairs],
                 radial=model.radial[:, :, keep][..., keep],
                 angular=model.angular[:, :, keep][..., keep],
                 repulsion=repulsion,
@@ -88,7 +91,7 @@ class NepPotential:
         """Parameters for the sites of a block; edges within the angular cutoff are among the first ``core`` slots."""
         model, kind = self.model, int(np.asarray(block.kinds)[0])
         inverse_cutoffs = 1.0 / model.pair_cutoffs[kind].T
-        if (model.cutoffs == model.cutoffs[0]).all():
+        if (model.pair_cutoffs == model.pair_cutoffs[0, 0]).all():
             inverse_cutoffs = inverse_cutoffs[:, :1]
         return NepParameters(
             weights=jnp.asarray(_weights(block, len(model.species))),
@@ -121,15 +124,22 @@ class NepPotential:
         )
 
 
-def read_nep(path: Path) -> NepPotential:
-    """The potential of a ``nep.txt``.
+def read_nep(path: Path, needed: Collection[str] | None = None) -> NepPotential:
+    """The potential of a ``nep.txt``, for the species that are ``needed`` or for all.
 
     Raises
     ------
     InputError
-        See ``read_nep_file``.
+        See ``read_nep_file``; and where it does not know a needed species.
     """
-    return NepPotential(read_nep_file(path))
+    potential = NepPotential(read_nep_file(path))
+    if needed is None:
+        return potential
+    absent = sorted(set(needed) - set(potential.species))
+    if absent:
+        fix = f"the potential knows only {', '.join(potential.species)}"
+        raise InputError("material.structure", ", ".join(absent), fix)
+    return potential.among(tuple(needed))
 
 
 def _chebyshev_coefficients(expansion: np.ndarray) -> np.ndarray:
