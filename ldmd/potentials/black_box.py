@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ldmd.digest import digest
-from ldmd.errors import InputError
+from ldmd.errors import InputError, MissingProperty
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -49,7 +49,10 @@ LONGEST_REASON = 160
 
 
 class ForcePotential(Protocol):
-    """A black box: forces at positions. All methods raise ``InputError`` in one line where the box fails."""
+    """A black box: forces at positions. All methods raise ``InputError`` in one line where the box fails.
+
+    Where it does not compute what is asked for, that is a ``MissingProperty``.
+    """
 
     def energy(self, atoms: Atoms) -> float:
         """Potential energy in eV."""
@@ -164,6 +167,9 @@ class AsePotential:
             answer = np.asarray(getattr(bare, f"get_{what}")(), dtype=float)
         except InputError:
             raise
+        except NotImplementedError as error:  # ASE's PropertyNotImplementedError is one
+            fix = f"does not compute {what.replace('_', ' ')} ({one_line(error)})"
+            raise MissingProperty("potential.calculator", self.calculator, fix) from error
         except Exception as error:  # foreign code may raise anything; it is named and raised again
             value = f"{self.calculator} for {len(atoms)} atoms of {_elements(atoms)}"
             raise InputError("potential.calculator", value, f"failed ({one_line(error)})") from error

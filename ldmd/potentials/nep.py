@@ -14,6 +14,7 @@ from ase.data import atomic_numbers
 
 from ldmd.errors import InputError
 from ldmd.potentials.base import SiteEnergies, SiteHessians
+from ldmd.potentials.ends import End
 from ldmd.potentials.nep_file import NepModel, read_nep_file
 from ldmd.potentials.nep_hessian import nep_site_hessians
 from ldmd.potentials.nep_sites import NepParameters, RepulsionParameters, nep_site_energies
@@ -52,6 +53,18 @@ class NepPotential:
         """0 and the radial cutoff of each pair, (S, S, 2) Angstrom: f_c has no inner radius."""
         outer = self.model.pair_cutoffs[..., 0]
         return np.stack([np.zeros_like(outer), outer], axis=-1)
+
+    @property
+    def ends(self) -> tuple[End, ...]:
+        """Radial and angular cutoff, begin and end of the switching of the ZBL repulsion."""
+        model = self.model
+        ends = [End("radial cutoff", model.pair_cutoffs[..., 0])]
+        if model.highest_l:
+            ends.append(End("angular cutoff", model.pair_cutoffs[..., 1]))
+        if model.repulsion is not None:
+            ends.append(End("begin of the switching of the ZBL repulsion", model.repulsion.inner))
+            ends.append(End("end of the ZBL repulsion", model.repulsion.outer))
+        return tuple(ends)
 
     @property
     def core(self) -> np.ndarray:

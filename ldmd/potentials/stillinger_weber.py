@@ -32,6 +32,7 @@ import numpy as np
 
 from ldmd.errors import InputError
 from ldmd.potentials.base import SiteEnergies
+from ldmd.potentials.ends import End
 from ldmd.potentials.parameter_file import FIELD, LONGEST_CUTOFF
 from ldmd.potentials.triplet_file import TripletTable, read_triplets
 from ldmd.structures import SiteBlock
@@ -90,6 +91,11 @@ class StillingerWeber:
         """The cutoff a sigma twice, (S, S, 2) Angstrom: there is no region in which a curvature jumps."""
         cutoff = self._pairs("a") * self._pairs("sigma")
         return np.stack([cutoff, cutoff], axis=-1)
+
+    @property
+    def ends(self) -> tuple[End, ...]:
+        """a sigma, where every derivative vanishes."""
+        return (End("a sigma", self.switching[..., 1], smooth=True),)
 
     def fingerprint(self) -> bytes:
         """SHA-256 of the model, the species and the table."""

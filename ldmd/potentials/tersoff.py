@@ -26,6 +26,7 @@ import numpy as np
 
 from ldmd.errors import InputError
 from ldmd.potentials.base import SiteEnergies
+from ldmd.potentials.ends import SAME, End
 from ldmd.potentials.parameter_file import FIELD, LONGEST_CUTOFF
 from ldmd.potentials.triplet_file import TripletTable, read_triplets
 from ldmd.structures import SiteBlock
@@ -103,6 +104,18 @@ class Tersoff:
                 outer[a, b] = (radius + half)[a, :, b].max()
         outer = np.maximum(outer, outer.T)  # the graph keeps both directions of an edge or none
         return np.stack([np.minimum(inner, inner.T), outer], axis=-1)
+
+    @property
+    def ends(self) -> tuple[End, ...]:
+        """R - D and R + D of a pair's own entry, and of the entries of triplets that it is the third atom of."""
+        radius, half = self._column("R"), self._column("D")
+        own = np.arange(len(self.species))
+        ends = [End(name, bound[:, own, own]) for name, bound in (("R - D", radius - half), ("R + D", radius + half))]
+        for k, symbol in enumerate(self.species):
+            for name, bound in (("R - D", radius - half), ("R + D", radius + half)):
+                foreign = np.abs(bound[:, k] - bound[:, own, own]) > SAME
+                ends.append(End(f"{name} beside a bond to {symbol}", np.where(foreign, bound[:, k], 0.0)))
+        return tuple(ends)
 
     def fingerprint(self) -> bytes:
         """SHA-256 of the species and the table."""
