@@ -218,9 +218,7 @@ class Problem:
 
         potential = self.potential
         if not isinstance(potential, AsePotential):
-            potential = as_black_box(
-                self.settings.potential, self.case.folder, self.atoms.get_chemical_symbols()
-            )
+            potential = as_black_box(self.settings.potential, self.case.folder, self.atoms.get_chemical_symbols())
         return evaluations(potential, self.case.folder / ".ldmd" / "forces.record")
 
     @property

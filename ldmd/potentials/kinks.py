@@ -7,10 +7,10 @@ f(x) = F_j . u at x = +-d, +-2d, +-3d, parabolas through either side give the li
 
 (likewise the energy), and their differences are the jumps. Energy and force are taken as close to R as round-off
 allows: a bond order that grows with a broken power of x has a force without a jump, but with a vertical slope. The
-slope is what a displacement of 0.001 Angstrom finds. A jump depends on what else is around: the largest counts of the
-few pairs of the structure that are nearest to R. Where none is near, a pair with some bonded neighbours in vacuum stands
-for them. Two atoms alone would not do: what is a square of sums over neighbours, as angular terms are, vanishes to the
-fourth order for a single one.
+slope is what a displacement of 0.001 Angstrom finds. A jump depends on what else is around: the largest one counts of
+the few pairs of the structure that are nearest to R. Where none is near, a pair with some bonded neighbours in vacuum
+stands for them. Two atoms alone would not do: angular terms are squares of sums over neighbours, and the square of a
+function that vanishes as (r - R)^2 has no jump in its curvature.
 """
 
 from __future__ import annotations

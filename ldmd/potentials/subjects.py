@@ -61,9 +61,7 @@ def site_subject(potential: SitePotential) -> Subject:
         )
         return float(np.sum(np.asarray(energies))), np.asarray(forces), np.asarray(virial)
 
-    return Subject(
-        lambda atoms: answer(atoms)[:2], virial=lambda atoms: answer(atoms)[2], radii=radii_of(potential)
-    )
+    return Subject(lambda atoms: answer(atoms)[:2], virial=lambda atoms: answer(atoms)[2], radii=radii_of(potential))
 
 
 def force_subject(potential: ForcePotential) -> Subject:

@@ -22,7 +22,7 @@ LARGEST_NUMBER = 1e15
 
 OTHERS = {17: "pair_style tersoff/mod", 18: "pair_style tersoff/zbl"}
 """Relatives of pair_style tersoff, which has 14 numbers in an entry, by theirs."""
-USE_LAMMPS = "kind = \"ase\" with ldmd.potentials.lammps:lammps_calculator runs it"
+USE_LAMMPS = 'kind = "ase" with ldmd.potentials.lammps:lammps_calculator runs it'
 
 Triplet = tuple[str, str, str]
 Word = tuple[str, Line, int]
