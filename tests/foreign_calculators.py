@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
 
 
 class Springs(Calculator):
@@ -36,6 +37,27 @@ class Springs(Calculator):
         if calls == self.fail_at and self.fail_how == "nan":
             forces = np.where(np.arange(len(positions))[:, None] == 2, np.nan, forces)
         self.results = {"energy": 0.5 * float(np.sum(positions**2)), "forces": forces}
+
+
+class Promising(Springs):
+    """Springs that announce energies of the atoms and a stress, and have neither when they are asked."""
+
+    implemented_properties = ["energy", "forces", "energies", "stress"]
+
+
+class Single(EMT):
+    """Effective medium theory as a model of single precision gives it: positions and results lose half their digits.
+
+    Forces have an error of some 1e-5 eV/Angstrom that changes whenever atoms move.
+    """
+
+    def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
+        rounded = atoms.copy()
+        rounded.positions = rounded.positions.astype(np.float32)
+        super().calculate(rounded, properties, system_changes)
+        error = 1e-5 * np.sin(1e7 * rounded.positions)
+        self.results["forces"] = (self.results["forces"] + error).astype(np.float32)
+        self.results["energy"] = float(np.float32(self.results["energy"]))
 
 
 class Only(Springs):

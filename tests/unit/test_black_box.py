@@ -20,7 +20,7 @@ from ase.build import bulk
 from ase.constraints import FixAtoms
 from small_silica import CASE, oblique, silica_potential
 
-from ldmd.errors import InputError
+from ldmd.errors import InputError, MissingProperty
 from ldmd.potentials.black_box import AsePotential, require_knows, with_files_of
 from ldmd.potentials.black_box_relaxation import evaluate_black_box, relax_black_box
 from ldmd.potentials.calculator import LdmdCalculator
@@ -190,8 +190,10 @@ def test_a_relaxation_that_cannot_converge_says_so(caplog: pytest.LogCaptureFixt
 
 def test_a_box_without_stress_has_no_pressure() -> None:
     assert np.isnan(evaluate_black_box(copper(), AsePotential(SPRINGS)).pressure)
-    with pytest.raises(InputError, match="failed"):
+    with pytest.raises(MissingProperty, match="does not compute stress"):
         AsePotential(SPRINGS).stress(copper())
+    promising = AsePotential("foreign_calculators:Promising")
+    assert "stress" in promising.offers() and np.isnan(evaluate_black_box(copper(), promising).pressure)
 
 
 def test_a_record_comes_back(tmp_path: Path) -> None:
