@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator as SomeCalculator
 
 
 class Springs(Calculator):
@@ -23,6 +27,17 @@ class Springs(Calculator):
     ) -> None:
         super().__init__()
         self.log, self.fail_at, self.fail_how, self.seconds, self.shape = log, fail_at, fail_how, seconds, shape
+
+    @classmethod
+    def stiff(cls) -> Self:
+        """Made otherwise."""
+        return cls()
+
+    @staticmethod
+    def log_file(**arguments: Any) -> Path:
+        """No calculator."""
+        Path("trace").touch()
+        return Path("trace")
 
     def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
@@ -82,6 +97,36 @@ def springs_of_file(model: str) -> Springs:
 def no_calculator() -> int:
     """What a wrong name may give."""
     return 42
+
+
+def promised_calculator() -> Calculator:
+    """What an annotation that is wrong may give."""
+    return 42  # type: ignore[return-value]
+
+
+def unmarked(**arguments: Any):  # type: ignore[no-untyped-def]
+    """Does not say what it returns, and leaves a trace where it is called."""
+    Path("trace").touch()
+    return Springs()
+
+
+PARTIAL = functools.partial(unmarked)
+
+
+def either(model: str = "") -> Springs | Promising:
+    """One of two."""
+    return Springs() if model else Promising()
+
+
+def of_a_type_for_checkers() -> SomeCalculator:
+    """Annotated with a name that exists for type checkers only."""
+    return Springs()
+
+
+@functools.wraps(either)
+def wrapped(*arguments: Any, **named: Any) -> Any:
+    """Behind a decorator."""
+    return either(*arguments, **named)
 
 
 def count_call(log: Path) -> int:

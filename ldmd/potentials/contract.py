@@ -194,17 +194,24 @@ def _bench(subject: Subject, atoms: Atoms, thresholds: Thresholds, rattle: float
 
 
 def measured_noise(bench: _Bench) -> Noise:
-    """Root mean square differences under rigid translations and exchanges of like atoms: only round-off changes."""
-    energies, forces = [], []
+    """Root mean square differences under rigid translations and exchanges of like atoms: only round-off changes.
+
+    That of the energy is at least the distance of two numbers of its size, in single precision if all energies are
+    such numbers: within one such distance all translations may give the same.
+    """
+    energies, forces = [bench.energy], []
     for _ in range(4):
         order = _like_permutation(bench.atoms.numbers, bench.generator)
         moved = bench.atoms[order]
         moved.positions += bench.generator.uniform(-1.0, 1.0, size=3)
         moved.wrap()
         energy, found = bench.subject.energy_and_forces(moved)
-        energies.append(energy - bench.energy)
+        energies.append(energy)
         forces.append(found - bench.forces[order])
-    return Noise(float(np.sqrt(np.mean(np.square(energies)))), float(np.sqrt(np.mean(np.square(forces)))))
+    changes = np.sqrt(np.mean(np.square(np.array(energies[1:]) - bench.energy)))
+    number = np.float32 if all(float(np.float32(energy)) == energy for energy in energies) else np.float64
+    resolution = float(np.spacing(number(abs(bench.energy))))
+    return Noise(max(float(changes), resolution), float(np.sqrt(np.mean(np.square(forces)))))
 
 
 def _like_permutation(numbers: np.ndarray, generator: np.random.Generator) -> np.ndarray:
