@@ -297,6 +297,8 @@ class Engine:
     gives the same numbers as never having stopped.
     """
 
+    model: Model
+
     def __init__(
         self, atoms: Atoms, potential: SitePotential, time_step: float, stride: int, skin: float = SOLID_SKIN
     ) -> None:

@@ -21,7 +21,7 @@ from ldmd.potentials.stillinger_weber import read_stillinger_weber
 from ldmd.potentials.tersoff import read_tersoff
 
 LONGEST = 5.0
-"""Seconds."""
+"""Seconds of this process: nothing is waited for."""
 CASES = Path(__file__).resolve().parents[2] / "cases"
 READERS: dict[str, Callable[[Path], SitePotential]] = {
     "tersoff": read_tersoff,
@@ -50,7 +50,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 def accepted(read: Callable[[Path], SitePotential], path: Path) -> bool:
     """Whether a file is read; then its radii are sound, and it was no long wait in either case."""
-    start = time.monotonic()
+    start = time.process_time()
     try:
         potential = read(path)
     except InputError as error:
@@ -58,7 +58,7 @@ def accepted(read: Callable[[Path], SitePotential], path: Path) -> bool:
         assert "\n" not in line and line.isprintable() and len(line) < 600, line
         return False
     finally:
-        assert time.monotonic() - start < LONGEST
+        assert time.process_time() - start < LONGEST
     radii = radius_table(potential)
     assert np.isfinite(radii).all() and (radii >= 0.0).all() and 0.0 < radii.max() <= 30.0
     assert potential.species
