@@ -3,7 +3,7 @@
 One atom of a pair is moved along the pair's direction u to distances R + x on both sides of a radius R. With
 f(x) = F_j . u at x = +-d, +-2d, +-3d, parabolas through either side give the limits at x = 0,
 
-    f(0) = 3 f_1 - 3 f_2 + f_3,    f'(0) = (-5 f_1 + 8 f_2 - 3 f_3) / 2d,
+    f(0) = 3 f_1 - 3 f_2 + f_3,    f'(0) = (-5 f_1 + 8 f_2 - 3 f_3) / 2d,    f''(0) = (f_1 - 2 f_2 + f_3) / d^2,
 
 (likewise the energy), and their differences are the jumps. Energy and force are taken as close to R as round-off
 allows: a bond order that grows with a broken power of x has a force without a jump, but with a vertical slope. The
@@ -69,11 +69,13 @@ class Kink:
     part: str
     """Of the potential, that begins or ends to act there."""
     energy_jump: float
-    """eV, its size; the other two as well."""
+    """eV, its size; the others as well."""
     force_jump: float
     """eV/Angstrom."""
     curvature_jump: float
     """eV/Angstrom^2."""
+    third_jump: float
+    """eV/Angstrom^3, of the third derivative of the energy; but for 2 d times the jump of the fourth one."""
     pairs: int
     """Pairs of the structure within a step of the radius."""
     nearest: float
@@ -172,11 +174,11 @@ def _kink(
     nearest = float(off.min(initial=math.inf))
     count = int(np.count_nonzero(off <= step)) // 2
     sizes = np.max([_jumps(ask, *moved, noise) for moved in _moved_pairs(atoms, pair, radius)], axis=0)
-    floors = (noise.energy, noise.force, noise.force / SPACING)
-    energy, force, curvature = (
+    floors = (noise.energy, noise.force, noise.force / SPACING, noise.force / SPACING**2)
+    energy, force, curvature, third = (
         float(size) if size > FLOOR * floor else 0.0 for size, floor in zip(sizes, floors, strict=True)
     )
-    return Kink(pair, radius, part, energy, force, curvature, count, nearest if nearest <= REACH else math.inf)
+    return Kink(pair, radius, part, energy, force, curvature, third, count, nearest if nearest <= REACH else math.inf)
 
 
 def _pairs(atoms: Atoms, pair: tuple[str, str], reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -202,19 +204,15 @@ def _moved_pairs(atoms: Atoms, pair: tuple[str, str], radius: float) -> list[tup
     return found
 
 
-def _jumps(
-    ask: EnergyAndForces, atoms: Atoms, atom: int, direction: np.ndarray, noise: Noise
-) -> tuple[float, float, float]:
-    """Sizes of the jumps of the energy, of the force along the direction, and of its slope."""
+def _jumps(ask: EnergyAndForces, atoms: Atoms, atom: int, direction: np.ndarray, noise: Noise) -> tuple[float, ...]:
+    """Sizes of the jumps of the energy, of the force along the direction, of its slope and of its curvature."""
     wide = _limits(ask, atoms, atom, direction, SPACING)
     close = _limits(ask, atoms, atom, direction, CLOSE) if noise.force < QUIET else wide
-    return close[0], close[1], wide[2]
+    return close[0], close[1], wide[2], wide[3]
 
 
-def _limits(
-    ask: EnergyAndForces, atoms: Atoms, atom: int, direction: np.ndarray, spacing: float
-) -> tuple[float, float, float]:
-    """Differences of the limits from either side, from three points on each."""
+def _limits(ask: EnergyAndForces, atoms: Atoms, atom: int, direction: np.ndarray, spacing: float) -> tuple[float, ...]:
+    """Differences of the limits from either side, from three points on each: see ``_jumps``."""
     limits = []
     for side in (-1.0, 1.0):
         energies, forces = [], []
@@ -226,21 +224,20 @@ def _limits(
             forces.append(float(force[atom] @ direction))
         value = [3.0 * three[0] - 3.0 * three[1] + three[2] for three in (energies, forces)]
         slope = side * (-2.5 * forces[0] + 4.0 * forces[1] - 1.5 * forces[2]) / spacing
-        limits.append(np.array([*value, slope]))
-    energy_jump, force_jump, curvature_jump = np.abs(limits[1] - limits[0])
-    return float(energy_jump), float(force_jump), float(curvature_jump)
+        bend = (forces[0] - 2.0 * forces[1] + forces[2]) / spacing**2
+        limits.append(np.array([*value, slope, bend]))
+    return tuple(float(size) for size in np.abs(limits[1] - limits[0]))
 
 
 def kink_lines(kinks: tuple[Kink, ...]) -> list[str]:
     """An aligned table for a terminal, after an empty line; nothing where there are no cutoffs."""
     if not kinks:
         return []
-    lines = [
-        "",
-        f"{'jumps at cutoffs':<16}  {'Angstrom':>9}  {'eV':>8}  {'eV/A':>8}  {'eV/A^2':>8}  pairs within a step; part",
-    ]
+    units = "  ".join(f"{unit:>8}" for unit in ("eV", "eV/A", "eV/A^2", "eV/A^3"))
+    lines = ["", f"{'jumps at cutoffs':<16}  {'Angstrom':>9}  {units}  pairs within a step; part"]
     for kink in kinks:
-        sizes = "  ".join(f"{size:>8.1e}" for size in (kink.energy_jump, kink.force_jump, kink.curvature_jump))
+        jumps = (kink.energy_jump, kink.force_jump, kink.curvature_jump, kink.third_jump)
+        sizes = "  ".join(f"{size:>8.1e}" for size in jumps)
         where = "none near" if math.isinf(kink.nearest) else f"nearest {kink.nearest:.3f} Angstrom off"
         lines.append(f"{'-'.join(kink.pair):<16}  {kink.radius:>9.4f}  {sizes}  {kink.pairs} ({where}); {kink.part}")
     return lines

@@ -7,7 +7,7 @@ of which a structure has a few only: those of the few must be complete, the othe
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ LARGEST = 4_000_000
 LARGEST_NUMBER = 1e15
 """No parameter is larger: powers and products of a few stay finite."""
 
+MANY = 12
+"""Species that an error names."""
 OTHERS = {17: "pair_style tersoff/mod", 18: "pair_style tersoff/zbl"}
 """Relatives of pair_style tersoff, which has 14 numbers in an entry, by theirs."""
 USE_LAMMPS = 'kind = "ase" with ldmd.potentials.lammps:lammps_calculator runs it'
@@ -51,7 +53,7 @@ class TripletTable:
     def name(self, *atoms: int) -> str:
         """An entry for people: its species and its line."""
         i, j, k = atoms
-        return f"line {self.lines[i, j, k]}, entry {' '.join(self.species[atom] for atom in atoms)}"
+        return f"line {self.lines[i, j, k]}, entry {_shown(self.species[atom] for atom in atoms)}"
 
 
 def read_triplets(path: Path, columns: int, expected: str, needed: Collection[str] | None) -> TripletTable:
@@ -68,18 +70,24 @@ def read_triplets(path: Path, columns: int, expected: str, needed: Collection[st
     known = tuple(dict.fromkeys(key[0] for key in entries))
     absent = sorted(set(needed or ()) - set(known))
     if absent:
-        raise InputError("material.structure", ", ".join(absent), f"the potential knows only {', '.join(known)}")
+        raise InputError("material.structure", ", ".join(absent), f"the potential knows only {_shown(known, ', ')}")
     species = tuple(name for name in known if needed is None or name in needed)
     shape = (len(species),) * 3
     values, places = np.empty((*shape, columns)), np.empty(shape, dtype=int)
     for index in np.ndindex(*shape):
         key = (species[index[0]], species[index[1]], species[index[2]])
         if key not in entries:
-            fix = f"no entry for the triplet {' '.join(key)}; add it"
+            fix = f"no entry for the triplet {_shown(key)}; add it"
             more = ", or give a structure of fewer species: only its own entries are needed" if needed is None else ""
             raise InputError(FIELD, path, fix + (more if len(known) > 1 else ""))
         values[index], places[index] = entries[key].values, entries[key].line
     return TripletTable(species, values, places)
+
+
+def _shown(names: Iterable[str], between: str = " ") -> str:
+    """Names of species in an error: as many as fit."""
+    shown = [shortened(name) for name in names]
+    return between.join([*shown[:MANY], *(["..."] if len(shown) > MANY else [])])
 
 
 def _entries(path: Path, lines: list[Line], columns: int) -> dict[Triplet, Entry]:
@@ -106,7 +114,7 @@ def _miscounted(words: list[Word], found: int, columns: int) -> str:
     for word, line, place in words[:3]:
         if not is_name(word):
             return f"line {line.number}, column {line.column(place)} holds {shortened(word)} where a symbol is meant"
-    entry = f"line {words[0][1].number}, entry {' '.join(shortened(word) for word, _, _ in words[:3])}"
+    entry = f"line {words[0][1].number}, entry {_shown(word for word, _, _ in words[:3])}"
     if len(words) < 3:
         return f"{entry} ends before its third symbol; copy the whole file again"
     end = "the end of the file"
@@ -119,7 +127,7 @@ def _miscounted(words: list[Word], found: int, columns: int) -> str:
 
 def _require_sound(path: Path, key: Triplet, entry: Entry, earlier: Entry | None) -> None:
     """Refuse numbers out of all bounds, and a second entry that says something else than the first."""
-    name = f"line {entry.line}, entry {' '.join(map(shortened, key))}"
+    name = f"line {entry.line}, entry {_shown(key)}"
     if np.abs(entry.values).max() > LARGEST_NUMBER:
         raise InputError(FIELD, path, f"{name}: a number is larger than {LARGEST_NUMBER:g}; mend it")
     if earlier is not None and not np.array_equal(earlier.values, entry.values):

@@ -120,12 +120,12 @@ def noisy(atoms: Atoms, forces: np.ndarray) -> np.ndarray:
 
 
 def jumps(order: int, size: float, cutoff: float) -> Radial:
-    """phi = size (rc - r)^order / order! + (rc - r)^3: only the derivative of that order jumps at the cutoff."""
+    """phi = size (rc - r)^order / order! + (rc - r)^4: only the derivative of that order jumps at the cutoff."""
 
     def radial(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = cutoff - r
-        phi = size * np.array([np.ones_like(x), x, 0.5 * x**2])[order] + x**4
-        slope = -size * np.array([np.zeros_like(x), np.ones_like(x), x])[order] - 4.0 * x**3
+        phi = size * np.array([np.ones_like(x), x, 0.5 * x**2, x**3 / 6.0])[order] + x**4
+        slope = -size * np.array([np.zeros_like(x), np.ones_like(x), x, 0.5 * x**2])[order] - 4.0 * x**3
         return phi, slope
 
     return radial
@@ -193,13 +193,13 @@ def value(examination: Examination, name: str) -> float:
 
 
 def test_the_jumps_have_the_size_they_were_made_with() -> None:
-    for order, size in ((0, 1e-3), (1, 1e-2), (2, 0.05)):
+    for order, size, accuracy in ((0, 1e-3, 1e-3), (1, 1e-2, 1e-3), (2, 0.05, 1e-3), (3, 50.0, 0.01)):
         laboratory = Laboratory(radial=jumps(order, size, NEAR), cutoff=NEAR)
         kinks = examine(laboratory.subject(), crystal()).kinks
         for kink in kinks:
             charges = np.prod([{"Na": 1.0, "Cl": 1.3}[symbol] for symbol in kink.pair])
-            found = (kink.energy_jump, kink.force_jump, kink.curvature_jump)[order]
-            assert found == pytest.approx(size * charges, rel=1e-3)
+            found = (kink.energy_jump, kink.force_jump, kink.curvature_jump, kink.third_jump)[order]
+            assert found == pytest.approx(size * charges, rel=accuracy)
 
 
 def test_pairs_within_a_step_are_counted() -> None:
