@@ -42,6 +42,10 @@ class InputError(Exception):
         return type(self), (self.field, self.value, self.fix)
 
 
+class MissingProperty(InputError):
+    """A calculator was asked for something that it does not compute; whoever can do without catches this."""
+
+
 def printable(text: str, kept: str = "") -> str:
     r"""The same text with every character that is not printable escaped: ``\n``, ``\x1b``, ``\u202e``.
 

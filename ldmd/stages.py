@@ -40,13 +40,13 @@ VERSIONS = {
     "residuals": 1,
     "linewidths": 3,
     "conductivity": 2,
-    "dynamics": 2,  # 2: as for the modes
+    "dynamics": 2,  # 2: as for the modes, and energies in the flux count from the mean of each species at rest
     "green-kubo": 2,  # 2: value at zero frequency of a smooth spectrum, with the slowest time of lattice dynamics
     "anharmonicity": 2,  # 2: how force constants are made counts; results of 1 may be of others
     "minima": 2,
     "width-convergence": 2,
     "self-consistent": 2,
-    "diagnosis": 5,
+    "diagnosis": 6,  # 6: every radius where a part of the potential ends may be a kink, not the outer cutoff only
     "mesh": 2,
     "portrait": 2,
     "anharmonicity-by-temperature": 2,  # 2: as for the anharmonicity
