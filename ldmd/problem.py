@@ -66,6 +66,11 @@ class Problem:
     """The unit cell of a crystal."""
 
     @property
+    def quick(self) -> bool:
+        """Whether the settings are other ones than those of the case: shortened for a first look."""
+        return self.settings != self.case.settings
+
+    @property
     def imported(self) -> ImportedForceConstants | None:
         """Force constants that stand in place of a potential, if they do."""
         from ldmd.crystal.imported import ImportedForceConstants
@@ -291,6 +296,9 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit)
     force = problem.inspection.largest_force
     if not force <= NOT_A_MINIMUM:
+        from ldmd.conservative_forces import require_conservative
+
+        require_conservative(problem)  # of forces that are wrong or noisy there is no minimum to relax to
         fix = f"not at a minimum of this potential (limit {NOT_A_MINIMUM:g}); run: ldmd relax {case.on_command_line}"
         raise InputError("material.structure", f"largest force {force:.3g} eV/Angstrom", fix)
     return problem

@@ -84,14 +84,15 @@ def lattice_steps(
     return LatticeSteps(on_infinite("relaxation time", first), on_infinite(best, first), classical, tuple(steps))
 
 
-def infinite(meshes: Sequence[MeshConductivity], temperature: float) -> tuple[tuple[str, float], ...]:
-    """Kind of statistics and best isotropic conductivity on the infinite mesh, W/(m K), at one of the temperatures."""
+def infinite(meshes: Sequence[MeshConductivity], temperature: float) -> tuple[tuple[str, Estimate], ...]:
+    """Kind of statistics and best isotropic conductivity on the infinite mesh, with its error, at one temperature."""
     ordered, counts = _ascending(meshes)
     part = _best(ordered)
     values = {
         name: np.array([mesh.isotropic(temperature, name, part) for mesh in ordered]) for name in ordered[0].statistics
     }
-    return tuple((name, float(infinite_mesh(counts, value)[0])) for name, value in values.items())
+    limits = {name: infinite_mesh(counts, value) for name, value in values.items()}
+    return tuple((name, Estimate(float(limit), float(error), UNIT)) for name, (limit, error) in limits.items())
 
 
 def _ascending(meshes: Sequence[MeshConductivity]) -> tuple[list[MeshConductivity], np.ndarray]:
