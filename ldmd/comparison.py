@@ -159,7 +159,10 @@ def compare(
     )
     lattice = Estimate(lattice_classical, lattice_error, "W/(m K)")
     gap = _gap(lattice, dynamics, dynamics_interval_95)
-    possible = (_possible("lattice dynamics", lattice_classical), _possible("molecular dynamics", dynamics.value))
+    possible = (
+        possible_check("lattice dynamics", lattice_classical),
+        possible_check("molecular dynamics", dynamics.value),
+    )
     moving = () if diffusion is None else (diffusion.check,)
     deciding = (*possible, *dynamics_checks, *dynamics.checks)
     barring = tuple(check for check in deciding if not check.passed and check.name not in LOWERS_TRUST)
@@ -225,8 +228,8 @@ def _gap(lattice: Estimate, dynamics: Estimate, interval: tuple[float, float]) -
     return Gap(Estimate(difference, math.hypot(side, lattice.standard_error), "W/(m K)"), resolved, of_lattice)
 
 
-def _possible(method: str, value: float) -> Check:
-    """Whether a conductivity is one that a solid can have."""
+def possible_check(method: str, value: float) -> Check:
+    """Whether a conductivity, W/(m K), is one that a solid can have."""
     name = f"conductivity of {method} possible"
     advice = "no solid conducts like that: the value is none, look at the checks of the method and at its inputs"
     relation, limit = ("<=", LARGEST) if value >= SMALLEST else (">=", SMALLEST)
@@ -336,8 +339,11 @@ def _sentence(
 
 def _names(checks: tuple[Check, ...]) -> str:
     """The checks with their values and limits."""
-    each = [f"{c.name} is {c.value:.3g}, should be {c.relation} {c.threshold:.3g} {c.unit}" for c in checks]
-    return "; ".join(each).replace(" 1;", ";").removesuffix(" 1")
+    units = ["" if check.unit in ("", "1") else f" {check.unit}" for check in checks]
+    return "; ".join(
+        f"{check.name} is {check.value:.3g}, should be {check.relation} {check.threshold:.3g}{unit}"
+        for check, unit in zip(checks, units, strict=True)
+    )
 
 
 def _remedy(length: tuple[float, RunLength | None], said: _Said, resolution: float) -> str:

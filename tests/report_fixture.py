@@ -190,7 +190,7 @@ def comparison(lattice: Conductivity, dynamics: GreenKuboResult) -> Comparison:
     quantum, classical = (float(np.trace(lattice.qhgk[row, place]) / 3.0) for place in (0, 1))
     measured = dynamics.conductivity
     gap = classical - measured.value
-    steps = (LedgerEntry("quantum statistics", classical - quantum, 0.0, "Classical dynamics excites every mode fully."),)
+    steps = (LedgerEntry("quantum statistics", classical - quantum, 0.0, "Classically every mode is excited fully."),)
     checks = (Check("difference", abs(gap), "<=", 2.0, "W/(m K)", "Read the ledger."),)
     return compare(
         300.0,

@@ -348,10 +348,11 @@ class Engine:
                 noise, jnp.asarray(done), samples=samples, stride=self.stride,
             )  # fmt: skip
             reached, farthest = int(run.reached), float(run.farthest)
-            time = (start + reached) * self.stride * self.time_step
+            time = (start + reached + 1) * self.stride * self.time_step
             if not np.isfinite(farthest):
                 raise Unstable(f"the dynamics blew up near {time:.3g} ps: {FIX}")
-            hot = temperature_of(np.asarray(run.samples.kinetic_energy[done:reached]), len(self.atoms))
+            # The sample that was not valid counts, too: what is too hot without a pair that was met is so with it.
+            hot = temperature_of(np.asarray(run.samples.kinetic_energy[done : reached + 1]), len(self.atoms))
             self.limits.require_cool(hot, time)
             records.append(jax.tree.map(lambda rows, a=done, b=reached: rows[a:b], run.samples))
             phase, done = run.phase, reached

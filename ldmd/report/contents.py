@@ -122,6 +122,8 @@ class ReportContents:
         return exit_codes.DISAGREE if doubtful else self.comparison.exit_code
 
     def _all_checks(self) -> Iterator[tuple[str, Check]]:
+        from ldmd.comparison import possible_check
+
         yield from (("structure", check) for check in self.inspection.checks)
         yield from (("force constants", check) for check in self.force_constant_checks)
         if self.trajectories and self.comparison is not None:
@@ -134,6 +136,8 @@ class ReportContents:
             yield from (("Green-Kubo", check) for check in self.green_kubo.conductivity.checks)
             yield from (("Green-Kubo", check) for check in self.green_kubo.running.checks)
         if self.comparison is None:
+            for statistics, estimate in self.lattice_values:
+                yield ("lattice", possible_check(f"lattice dynamics, {statistics},", estimate.value))
             if self.crystal is not None:
                 found = (*self.crystal.checks, *self.crystal.convergence_checks(self.temperature))
                 yield from (("lattice", check) for check in found)

@@ -179,7 +179,9 @@ def test_every_verdict_is_told_and_the_worst_exit_code_counts(overview: Overview
     together = dataclasses.replace(overview, members=(overview.members[0], *codes))
     assert together.exit_code == 4
     assert dataclasses.replace(overview, members=(*codes, MISSING)).exit_code == 2
-    assert dataclasses.replace(overview, members=tuple(codes[::2])).exit_code == 1, "a failed check is worse than undecided"
+    assert dataclasses.replace(overview, members=tuple(codes[::2])).exit_code == 1, (
+        "a failed check is worse than undecided"
+    )
 
 
 def test_a_quick_overview_says_so(overview: Overview) -> None:
@@ -259,4 +261,4 @@ def small_report(provenance: dict[str, object]) -> ReportContents:
     """A report that takes no time: lattice dynamics and a verdict, no dynamics."""
     full = report_fixture.full()
     bare = dataclasses.replace(full, trajectories=None, green_kubo=None, anharmonicity=None)
-    return dataclasses.replace(changed(bare, 1.0, True), provenance=provenance)
+    return dataclasses.replace(changed(bare, 1.0), provenance=provenance)
