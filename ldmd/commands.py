@@ -73,7 +73,7 @@ def _problem(folder: Path, quick: bool, potential: str | None = None) -> Problem
 
 def verdict_lines(contents: ReportContents) -> Iterator[str]:
     """The verdict as a terminal shows it."""
-    from ldmd.comparison import with_error
+    from ldmd.verdict_sentence import with_error
 
     if contents.comparison is None and contents.lattice_values:
         how = "by QHGK" if contents.crystal is None else f"on the infinite mesh ({contents.crystal.part})"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ldmd import exit_codes
 from ldmd.results import Check, Estimate
+from ldmd.verdict_sentence import Spoken, verdict_sentence
 
 if TYPE_CHECKING:
     from ldmd.diffusion import Diffusion
@@ -31,17 +32,21 @@ SMALLEST, LARGEST = 1e-3, 1e5
 """W/(m K): a tenth of the least dense aerogels, and more than the purest diamond conducts at any temperature."""
 LOWERS_TRUST = frozenset(
     {
+        "agrees with the running integral",
         "axes equivalent",
         "blocks for the running integral",
         "cepstral filter effective",
+        "cepstral value agrees with the running integral",
+        "running integral reaches beyond the slowest time",
         "zero-frequency structure resolved",
     }
 )
 """Checks of the dynamics that say how its value was estimated, not whether there is one: a verdict survives them.
 
 Every other check of the dynamics bars a verdict where it fails: temperature, drift of the energy, momentum,
-stationarity and mean of the flux, a run too short for its slowest time, a value that follows the cutoff or that the
-running integral contradicts, and a running integral without a plateau.
+stationarity and mean of the flux, a run too short for its slowest time, a value that follows the cutoff, and a running
+integral without a plateau. The running integral misses slow parts sooner than the spectrum does: where the two disagree
+it is told, and the interval of the spectrum counts.
 """
 
 Verdict = Literal["agree", "disagree", "undecided", "does not apply", "no verdict"]
@@ -151,33 +156,17 @@ def compare(
     and those of ``dynamics`` decide whether there is a verdict at all, unless they are among ``LOWERS_TRUST``.
     ``run`` is how long the dynamics was, for the length that would decide; ``diffusion`` what its atoms did.
     """
-    relative = lattice_error / lattice_classical if lattice_classical else math.nan
-    quantum = (
-        lattice_quantum
-        if isinstance(lattice_quantum, Estimate)
-        else Estimate(lattice_quantum, abs(relative * lattice_quantum), "W/(m K)")
-    )
     lattice = Estimate(lattice_classical, lattice_error, "W/(m K)")
+    quantum = lattice_quantum if isinstance(lattice_quantum, Estimate) else _scaled(lattice_quantum, lattice)
     gap = _gap(lattice, dynamics, dynamics_interval_95)
-    possible = (
-        possible_check("lattice dynamics", lattice_classical),
-        possible_check("molecular dynamics", dynamics.value),
-    )
+    methods = (("lattice dynamics", lattice), ("molecular dynamics", dynamics))
+    possible = tuple(possible_check(method, estimate.value) for method, estimate in methods)
     moving = () if diffusion is None else (diffusion.check,)
     deciding = (*possible, *dynamics_checks, *dynamics.checks)
     barring = tuple(check for check in deciding if not check.passed and check.name not in LOWERS_TRUST)
     verdict = _verdict(gap, tolerance_sigma, resolution, barring, diffusion)
     length = decisive_length(gap, resolution, run) if verdict == "undecided" else math.nan
-    said = _Said(temperature, lattice, dynamics, dynamics_interval_95, gap, basis, quick)
-    between = (
-        LedgerEntry("quantum statistics", lattice_classical - quantum.value, 0.0,
-                    "lattice dynamics with classical instead of Bose-Einstein occupations, as the dynamics has them"),
-    )  # fmt: skip
-    ledger = (
-        *(between if steps is None else steps),
-        LedgerEntry("rest, unexplained", -gap.difference.value, gap.difference.standard_error,
-                    "everything else: orders beyond the third, broadening, sampling error of the dynamics"),
-    )  # fmt: skip
+    said = Spoken(temperature, lattice, dynamics, dynamics_interval_95, gap, basis, quick)
     named = {"start": quantum} if start is None else {"start_name": start[0], "start": start[1]}
     return Comparison(
         temperature=temperature,
@@ -189,8 +178,8 @@ def compare(
         sigmas=gap.sigmas,
         tolerance_sigma=tolerance_sigma,
         verdict=verdict,
-        sentence=_sentence(verdict, said, resolution, barring, (length, run), diffusion),
-        ledger=ledger,
+        sentence=verdict_sentence(verdict, said, resolution, barring, (length, run), diffusion),
+        ledger=(*(_statistics(lattice, quantum) if steps is None else steps), _rest(gap)),
         checks=(*moving, *possible, *dynamics_checks, *checks),
         resolved=gap.resolved,
         resolution=resolution,
@@ -198,6 +187,22 @@ def compare(
         barring=barring,
         **named,
     )
+
+
+def _scaled(value: float, like: Estimate) -> Estimate:
+    """A value with the relative error of another one."""
+    relative = like.standard_error / like.value if like.value else math.nan
+    return Estimate(value, abs(relative * value), "W/(m K)")
+
+
+def _statistics(classical: Estimate, quantum: Estimate) -> tuple[LedgerEntry, ...]:
+    meaning = "lattice dynamics with classical instead of Bose-Einstein occupations, as the dynamics has them"
+    return (LedgerEntry("quantum statistics", classical.value - quantum.value, 0.0, meaning),)
+
+
+def _rest(gap: Gap) -> LedgerEntry:
+    meaning = "everything else: orders beyond the third, broadening, sampling error of the dynamics"
+    return LedgerEntry("rest, unexplained", -gap.difference.value, gap.difference.standard_error, meaning)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,110 +263,3 @@ def decisive_length(gap: Gap, resolution: float, run: RunLength | None) -> float
         return math.nan
     left = resolution**2 - gap.of_lattice**2
     return run.duration * (gap.resolved**2 - gap.of_lattice**2) / left if left > 0.0 else math.inf
-
-
-@dataclasses.dataclass(frozen=True)
-class _Said:
-    """The numbers of a sentence."""
-
-    temperature: float
-    lattice: Estimate
-    dynamics: Estimate
-    interval: tuple[float, float]
-    gap: Gap
-    basis: str
-    quick: bool
-
-    def beginning(self, words: str) -> str:
-        return f"In a quick run, {words[0].lower()}{words[1:]}" if self.quick else words
-
-    @property
-    def values(self) -> str:
-        """Both values with their errors."""
-        low, high = self.interval
-        on = f"classically {self.basis}" if self.basis else "classically"
-        return (
-            f"{with_error(self.lattice)} W/(m K) {on} against {with_error(self.dynamics)} W/(m K) "
-            f"(95 % interval {low:.3g} to {high:.3g})"
-        )
-
-    @property
-    def apart(self) -> str:
-        return f"{abs(self.gap.sigmas):.1f} standard errors apart"
-
-
-def with_error(estimate: Estimate) -> str:
-    """The value with its error to two digits, or with three digits where no error is known (0 or not finite)."""
-    value, error = estimate.value, estimate.standard_error
-    if not (math.isfinite(value) and math.isfinite(error) and error > 0.0):
-        return f"{value:.3g}"
-    places = 1 - math.floor(math.log10(error))
-    if not -3 <= places <= 6:
-        return f"{value:.3g} \N{PLUS-MINUS SIGN} {error:.2g}"
-    value, error = round(value, places), round(error, places)
-    return f"{value:.{max(places, 0)}f} \N{PLUS-MINUS SIGN} {error:.{max(places, 0)}f}"
-
-
-def _sentence(
-    verdict: Verdict,
-    said: _Said,
-    resolution: float,
-    barring: tuple[Check, ...],
-    length: tuple[float, RunLength | None],
-    diffusion: Diffusion | None,
-) -> str:
-    """The verdict in words, with the width of its error bar."""
-    kelvin = f"{said.temperature:g} K"
-    wide = f"\N{PLUS-MINUS SIGN}{100.0 * said.gap.resolved:.0f} %"
-    if verdict == "does not apply" and diffusion is not None:
-        head = said.beginning(f"Lattice dynamics does not apply at {kelvin}: {diffusion.sentence()}.")
-        return f"{head} Its value describes vibrations about one minimum and is not compared: {said.values}."
-    if verdict == "no verdict":
-        head = said.beginning(f"Lattice dynamics and molecular dynamics cannot be compared at {kelvin}: {said.values}.")
-        return f"{head} Until what failed is mended there is no verdict: {_names(barring)}."
-    if verdict == "undecided":
-        head = said.beginning(
-            f"Whether lattice dynamics and molecular dynamics agree at {kelvin} is undecided: {said.values}, "
-            f"{said.apart}."
-        )
-        return (
-            f"{head} The error bar of the difference is {wide}, wider than the {100.0 * resolution:.3g} % "
-            f"to be resolved. {_remedy(length, said, resolution)}"
-        )
-    text = said.beginning(
-        f"Lattice dynamics and molecular dynamics {verdict} at {kelvin}: {said.values}, {said.apart}. "
-        f"The error bar of the difference is {wide}: smaller differences are not resolved."
-    )
-    if said.dynamics.trusted:
-        return text
-    return f"{text} Some checks of the dynamics failed: read them before trusting this."
-
-
-def _names(checks: tuple[Check, ...]) -> str:
-    """The checks with their values and limits."""
-    units = ["" if check.unit in ("", "1") else f" {check.unit}" for check in checks]
-    return "; ".join(
-        f"{check.name} is {check.value:.3g}, should be {check.relation} {check.threshold:.3g}{unit}"
-        for check, unit in zip(checks, units, strict=True)
-    )
-
-
-def _remedy(length: tuple[float, RunLength | None], said: _Said, resolution: float) -> str:
-    """What would decide."""
-    wanted, run = length
-    if run is None or math.isnan(wanted):
-        return "A longer run decides it."
-    if math.isinf(wanted):
-        share = 100.0 * said.gap.of_lattice
-        return (
-            f"No longer run decides it: the error of the lattice value alone is \N{PLUS-MINUS SIGN}{share:.0f} %; "
-            "reduce that first."
-        )
-    replicas = f" in each of {run.replicas} replicas" if run.replicas > 1 else ""
-    return f"Runs of about {rounded_up(wanted):g} ps{replicas}, now {run.duration:.3g} ps, would decide it."
-
-
-def rounded_up(value: float) -> float:
-    """A positive number rounded up to two significant digits."""
-    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return float(f"{math.ceil(value / unit - 1e-9) * unit:.2g}")

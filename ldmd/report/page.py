@@ -204,7 +204,7 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
     )
     places = decimals(dynamics.standard_error)
     bounds = interval(comparison.dynamics_interval_95, dynamics.standard_error)
-    return (
+    both = (
         (
             "lattice dynamics",
             with_error(classical.value, classical.standard_error)
@@ -220,6 +220,11 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
             with_error(dynamics.value, dynamics.standard_error),
             f"W/(m K), 95 % interval {bounds}",
         ),
+    )
+    if comparison.verdict not in comparison_figures.COMPARED:
+        return both
+    return (
+        *both,
         (
             "difference",
             f"{number(abs(comparison.sigmas), 2)} σ",

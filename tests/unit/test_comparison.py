@@ -17,18 +17,15 @@ from ldmd.comparison import (
     LedgerEntry,
     RunLength,
     compare,
-    rounded_up,
-    with_error,
 )
 from ldmd.errors import InputError
 from ldmd.results import Check, Estimate
+from ldmd.verdict_sentence import rounded_up, with_error
 
 conductivities = st.floats(0.01, 100.0)
 
 
-def verdict(
-    classical: float, quantum: float, dynamics: Estimate, tolerance: float = 2.0, **more: object
-) -> Comparison:
+def verdict(classical: float, quantum: float, dynamics: Estimate, tolerance: float = 2.0, **more: object) -> Comparison:
     error = 1.96 * dynamics.standard_error
     interval = (dynamics.value - error, dynamics.value + error)
     return compare(300.0, classical, quantum, dynamics, interval, tolerance, **{"resolution": 0.25, **more})
@@ -154,9 +151,7 @@ def test_the_length_that_decides_leaves_the_error_of_the_lattice_as_it_is() -> N
 def test_the_interval_counts_where_it_is_wider_than_the_standard_error() -> None:
     """A lattice value above the dynamics is held against the upper side of its interval."""
     dynamics = Estimate(1.0, 0.05, "W/(m K)")
-    found = {
-        value: compare(300.0, value, 1.0, dynamics, (0.9, 1.6), 2.0, resolution=1.0) for value in (0.85, 1.5, 1.7)
-    }
+    found = {value: compare(300.0, value, 1.0, dynamics, (0.9, 1.6), 2.0, resolution=1.0) for value in (0.85, 1.5, 1.7)}
     assert [each.verdict for each in found.values()] == ["disagree", "agree", "disagree"]
     assert found[1.5].difference.standard_error == pytest.approx(0.6 / Z_95)
     assert found[1.5].resolved == pytest.approx(0.35)

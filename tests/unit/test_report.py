@@ -224,6 +224,8 @@ def test_every_verdict_has_its_headline_and_exit_code(
     assert numbers["verdict"]["verdict"] == verdict and numbers["exit_code"] == code
     assert numbers["verdict"]["agree"] is (False if verdict == "disagree" else None)
     assert words in render(found)
+    compared = verdict in ("disagree", "undecided")
+    assert ("difference" in [name for name, _, _ in headline(found).numbers]) == compared
 
 
 def test_failed_checks_of_the_running_integral_reach_the_headline(full: ReportContents) -> None:
