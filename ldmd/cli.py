@@ -19,6 +19,7 @@ import typer
 
 from ldmd.caches import cache_folder, keep_compiled
 from ldmd.errors import LONGEST_LINE, InputError, cut, printable
+from ldmd.exit_codes import AGREE, CRASH, DISAGREE, INTERRUPTED, WRONG_INPUT
 
 app = typer.Typer(
     help="Do lattice dynamics and molecular dynamics agree on a thermal conductivity, and if not, why?",
@@ -33,7 +34,6 @@ potential_app = typer.Typer(
 )
 app.add_typer(potential_app, name="potential")
 
-AGREE, DISAGREE, WRONG_INPUT, CRASH, INTERRUPTED = 0, 1, 2, 70, 130
 OF_THE_MACHINE = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE,
     errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
@@ -58,7 +58,12 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder of the report; default reports/NAME.")] = None,
 ) -> None:
-    """Compute what is missing, compare the two methods, write the report; exit code 0 if they agree, 1 if not."""
+    """Compute what is missing, compare the two methods, write the report.
+
+    Exit code 0: they agree and every check passed. 1: they disagree, a check failed, or there is no verdict since the
+    dynamics failed its checks. 3: undecided, the error bar is too wide to tell. 4: lattice dynamics does not apply,
+    atoms diffuse. 2: the input cannot be used. Of several potentials the worst counts, in the order 0, 3, 1, 4, 2.
+    """
     from ldmd.case import potentials_of
 
     command = " ".join(["ldmd", *sys.argv[1:]])

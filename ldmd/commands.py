@@ -73,15 +73,17 @@ def _problem(folder: Path, quick: bool, potential: str | None = None) -> Problem
 
 def verdict_lines(contents: ReportContents) -> Iterator[str]:
     """The verdict as a terminal shows it."""
+    from ldmd.verdict_sentence import with_error
+
     if contents.comparison is None and contents.lattice_values:
         how = "by QHGK" if contents.crystal is None else f"on the infinite mesh ({contents.crystal.part})"
         for name, value in contents.lattice_values:
-            yield f"{contents.title}: {value:.3f} W/(m K) at {contents.temperature:g} K {how}, {name}"
+            yield f"{contents.heading}: {with_error(value)} W/(m K) at {contents.temperature:g} K {how}, {name}"
         yield f"{contents.why_no_dynamics[0].upper()}{contents.why_no_dynamics[1:]}."
     elif contents.comparison is None:
-        yield f"{contents.title}: no comparison, the structure is not fit for force constants."
+        yield f"{contents.heading}: no comparison, the structure is not fit for force constants."
     else:
-        yield f"{contents.title}: {contents.comparison.sentence}"
+        yield f"{contents.heading}: {contents.comparison.sentence}"
         for entry in contents.comparison.ledger:
             error = f" +- {entry.standard_error:.3f}" if entry.standard_error else ""
             yield f"  {entry.name:<22} {entry.value:+.3f}{error} W/(m K)"
@@ -100,8 +102,10 @@ def _check_line(check: Check) -> str:
 
 def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple[list[str], bool]:
     """Settings, structure and expected cost; and whether the structure is fit for a comparison."""
+    from ldmd.conservative_forces import soundness_checks
+
     problem = _problem(folder, quick, potential)
-    inspection, resolution = problem.inspection, _resolution(problem)
+    inspection, resolution, sound = problem.inspection, _resolution(problem), soundness_checks(problem)
     lines = [
         f"{problem.settings.material.name}: {len(problem.atoms)} atoms, {inspection.density:.3f} g/cm^3",
         "",
@@ -126,7 +130,7 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
         counts = ", ".join(f"{int(count)} with {n}" for n, count in enumerate(row) if count)
         lines.append(f"  {species} by number of neighbours: {counts}")
     lines += [f"  note  {remark}" for remark in problem.remarks]
-    lines += _check_lines(inspection.checks)
+    lines += _check_lines((*sound, *inspection.checks))
     for (i, j), distance, outer in list(
         zip(inspection.switching_pairs, inspection.switching_distances, inspection.outer_cutoffs, strict=True)
     )[:10]:
@@ -134,9 +138,11 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
         lines.append(f"        {names} at {distance:.4f} Angstrom, cutoff {outer:.2f}")
     lines += ["", "dynamics", *_check_lines(resolution)] if resolution else []
     lines += (
-        ["", *_cost(problem)] if inspection.usable else ["", "A comparison stops here: force constants mean nothing."]
+        ["", *_cost(problem)]
+        if inspection.usable and all(check.passed for check in sound)
+        else ["", "A comparison stops here: force constants mean nothing."]
     )
-    return lines, inspection.usable and all(c.passed for c in (*inspection.checks, *resolution))
+    return lines, inspection.usable and all(c.passed for c in (*sound, *inspection.checks, *resolution))
 
 
 def _resolution(problem: Problem) -> tuple[Check, ...]:

@@ -15,7 +15,7 @@ from ldmd.progress import progress
 from ldmd.settings import Settings
 from ldmd.subject import MESHES, Crystal, meshes
 from ldmd.units import THZ
-from ldmd.workflow import Results, Runner, imaginary_check, resolution_of
+from ldmd.workflow import Results, Runner, dynamics_side, imaginary_check, resolution_of
 
 if TYPE_CHECKING:
     from ldmd.anharmonicity import AnharmonicityByTemperature
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ldmd.crystal.mesh import Grid, MeshConductivity, MeshSettings
     from ldmd.crystal.phono3py_engine import Electrostatics
     from ldmd.crystal.portrait import Portrait
+    from ldmd.diffusion import Diffusion
     from ldmd.dynamics.trajectory import Trajectory
     from ldmd.green_kubo import GreenKuboResult
     from ldmd.lattice.modes import Modes
@@ -305,6 +306,8 @@ def _crystal(settings: Settings) -> Crystal:
 
 def compare_crystal(runner: Runner) -> Results:
     """Run every stage that is missing; without dynamics for a potential that cannot be differentiated."""
+    from ldmd.diffusion import diffusion
+
     problem = runner.problem
     study = crystal_study(runner)
     if problem.differentiable is None:
@@ -314,13 +317,15 @@ def compare_crystal(runner: Runner) -> Results:
     green_kubo = runner.green_kubo(trajectories, study.slowest_time(problem.settings.dynamics.temperature))
     anharmonicity = runner.anharmonicity(modes, trajectories)
     study = with_anharmonicity(study, runner, modes)
-    comparison = _compare(problem, study, modes, trajectories, green_kubo)
+    motion = diffusion(problem.atoms, trajectories)
+    comparison = _compare(problem, study, modes, trajectories, green_kubo, motion)
     return Results(
         problem.inspection,
         modes=modes,
         trajectories=trajectories,
         green_kubo=green_kubo,
         anharmonicity=anharmonicity,
+        diffusion=motion,
         crystal=study,
         comparison=comparison,
     )
@@ -332,11 +337,11 @@ def _compare(
     modes: Modes,
     trajectories: tuple[Trajectory, ...],
     green_kubo: GreenKuboResult,
+    motion: Diffusion | None,
 ) -> Comparison:
     """On the wave vectors of the box; the ledger has the way there."""
     from ldmd.comparison import compare
     from ldmd.crystal.ledger import START, lattice_steps
-    from ldmd.dynamics.trajectory import dynamics_checks
 
     temperature = problem.settings.dynamics.temperature
     found = lattice_steps(study.meshes, study.commensurate, temperature)
@@ -353,9 +358,9 @@ def _compare(
             *resolution_of(problem.settings, float(modes.frequencies.max())),
             *study.checks,
             *study.convergence_checks(temperature),
-            *dynamics_checks(trajectories, temperature),
         ),
         found.steps,
         (START, found.relaxation_times),
         "on the wave vectors of the box",
+        **dynamics_side(problem, trajectories, green_kubo, motion),
     )

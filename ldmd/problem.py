@@ -71,6 +71,11 @@ class Problem:
     """What of the file of the structure was left out, and masses that are not the standard ones."""
 
     @property
+    def quick(self) -> bool:
+        """Whether the settings are other ones than those of the case: shortened for a first look."""
+        return self.settings != self.case.settings
+
+    @property
     def imported(self) -> ImportedForceConstants | None:
         """Force constants that stand in place of a potential, if they do."""
         from ldmd.crystal.imported import ImportedForceConstants
@@ -351,6 +356,9 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     problem.beyond(atoms)
     force = problem.inspection.largest_force
     if not force <= NOT_A_MINIMUM:
+        from ldmd.conservative_forces import require_conservative
+
+        require_conservative(problem)  # of forces that are wrong or noisy there is no minimum to relax to
         fix = f"not at a minimum of this potential (limit {NOT_A_MINIMUM:g}); run: ldmd relax {case.on_command_line}"
         raise InputError("material.structure", f"largest force {force:.3g} eV/Angstrom", fix)
     return problem

@@ -297,6 +297,13 @@ class Compare(Section):
         ge=1e-6,
         le=10,
     )
+    resolution: float = option(
+        0.15,
+        "Half width of the 95 % interval of the difference, relative to the conductivity of the dynamics, up to which "
+        "agreement is a verdict; with a wider one it is undecided. Third-order lattice dynamics is seldom off by less.",
+        gt=0,
+        le=10,
+    )
 
 
 class Settings(Section):

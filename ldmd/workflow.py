@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ldmd.checkpoint import Checkpoint
+from ldmd.conservative_forces import require_conservative
 from ldmd.digest import digest
 from ldmd.problem import Problem
 from ldmd.progress import progress, replica_progress
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity
     from ldmd.comparison import Comparison
     from ldmd.crystal_study import CrystalStudy
+    from ldmd.diffusion import Diffusion
     from ldmd.dynamics.trajectory import Trajectory
     from ldmd.force_constants.sum_rules import Residuals
     from ldmd.green_kubo import GreenKuboResult
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIAGNOSIS", "WIDTH_STAGES",
-    "Lattice", "Results", "Runner", "absolute", "imaginary_check", "run_comparison",
+    "Lattice", "Results", "Runner", "absolute", "dynamics_side", "imaginary_check", "run_comparison",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class Results:
     green_kubo: GreenKuboResult | None = None
     anharmonicity: Anharmonicity | None = None
     minima: Minima | None = None
+    diffusion: Diffusion | None = None
     crystal: CrystalStudy | None = None
     comparison: Comparison | None = None
     force_constant_checks: tuple[Check, ...] = ()
@@ -70,11 +73,19 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
 
     A structure without usable force constants ends after its inspection, and a potential that cannot be
     differentiated after lattice dynamics: its heat flux is not known.
+
+    Raises
+    ------
+    InputError
+        For a black box whose forces are not those of its energy, dynamics that blow up, and what stages refuse.
     """
+    from ldmd.diffusion import diffusion
+
     for remark in problem.remarks:
         logger.info("%s: %s", problem.settings.structure, remark)
     if not problem.inspection.usable:
         return Results(problem.inspection)
+    require_conservative(problem)
     runner = Runner(problem, problem.store, provenance)
     runner.store.tidy()
     if problem.unit is not None:
@@ -89,12 +100,14 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
         )  # fmt: skip
     trajectories = runner.dynamics()
     green_kubo = runner.green_kubo(trajectories, lattice.slowest_time(problem.settings.dynamics.temperature))
+    motion = diffusion(problem.atoms, trajectories)
     anharmonicity = runner.anharmonicity(lattice.modes, trajectories)
-    minima = runner.minima(trajectories)
-    comparison = _compare(problem, lattice, trajectories, green_kubo, minima)
+    # Of atoms that diffuse every frame has a minimum of its own, which says nothing of the one of the lattice.
+    minima = None if motion is not None and motion.found else runner.minima(trajectories)
+    comparison = _compare(problem, lattice, trajectories, green_kubo, minima, motion)
     return Results(
         problem.inspection, lattice.residuals, lattice.modes, lattice.linewidths, lattice.conductivity,
-        trajectories, green_kubo, anharmonicity, minima, comparison=comparison,
+        trajectories, green_kubo, anharmonicity, minima, motion, comparison=comparison,
     )  # fmt: skip
 
 
@@ -368,10 +381,10 @@ def _compare(
     lattice: Lattice,
     trajectories: tuple[Trajectory, ...],
     green_kubo: GreenKuboResult,
-    minima: Minima,
+    minima: Minima | None,
+    motion: Diffusion | None,
 ) -> Comparison:
     from ldmd.comparison import compare
-    from ldmd.dynamics.trajectory import dynamics_checks
 
     temperature = problem.settings.dynamics.temperature
     quantum = "bose-einstein" if "bose-einstein" in lattice.conductivity.statistics else "classical"
@@ -382,9 +395,33 @@ def _compare(
         green_kubo.conductivity,
         green_kubo.interval_95,
         problem.settings.compare.tolerance_sigma,
-        minima.spread,
-        (*_lattice_checks(problem, lattice), *dynamics_checks(trajectories, temperature)),
+        0.0 if minima is None else minima.spread,
+        _lattice_checks(problem, lattice),
+        **dynamics_side(problem, trajectories, green_kubo, motion),
     )
+
+
+def dynamics_side(
+    problem: Problem,
+    trajectories: tuple[Trajectory, ...],
+    green_kubo: GreenKuboResult,
+    motion: Diffusion | None,
+) -> dict[str, Any]:
+    """What a comparison must know of the dynamics besides its value: keyword arguments of ``compare``."""
+    from ldmd.comparison import RunLength
+    from ldmd.dynamics.trajectory import dynamics_checks
+
+    settings = problem.settings
+    return {
+        "dynamics_checks": (
+            *dynamics_checks(trajectories, settings.dynamics.temperature),
+            *green_kubo.running.checks,
+        ),
+        "resolution": settings.compare.resolution,
+        "run": RunLength(trajectories[0].duration, len(trajectories)),
+        "diffusion": motion,
+        "quick": problem.quick,
+    }
 
 
 def imaginary_check(modes: Modes) -> Check:

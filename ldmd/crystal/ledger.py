@@ -88,8 +88,8 @@ def lattice_steps(
     return LatticeSteps(on_infinite("relaxation time", first), on_infinite(best, first), classical, tuple(steps))
 
 
-def infinite(meshes: Sequence[MeshConductivity], temperature: float) -> tuple[tuple[str, float], ...]:
-    """Kind of statistics and best isotropic conductivity on the infinite mesh, W/(m K), at one of the temperatures.
+def infinite(meshes: Sequence[MeshConductivity], temperature: float) -> tuple[tuple[str, Estimate], ...]:
+    """Kind of statistics and best isotropic conductivity on the infinite mesh, with its error, at one temperature.
 
     That of the finest mesh where the meshes are too coarse to extrapolate from.
     """
@@ -98,7 +98,8 @@ def infinite(meshes: Sequence[MeshConductivity], temperature: float) -> tuple[tu
     values = {
         name: np.array([mesh.isotropic(temperature, name, part) for mesh in ordered]) for name in ordered[0].statistics
     }
-    return tuple((name, _limit(counts, value, reachable)[0]) for name, value in values.items())
+    limits = {name: _limit(counts, value, reachable) for name, value in values.items()}
+    return tuple((name, Estimate(*limit, UNIT)) for name, limit in limits.items())
 
 
 def _reachable(ordered: Sequence[MeshConductivity], counts: np.ndarray, temperature: float) -> bool:

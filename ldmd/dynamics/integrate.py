@@ -25,6 +25,7 @@ from ldmd.dynamics.pairs import (
     largest_displacement,
     layered_parameters,
 )
+from ldmd.dynamics.stability import FIX, Limits, Unstable
 from ldmd.potentials.base import (
     Blocks,
     LayeredPotential,
@@ -300,9 +301,16 @@ class Engine:
     model: Model
 
     def __init__(
-        self, atoms: Atoms, potential: SitePotential, time_step: float, stride: int, skin: float = SOLID_SKIN
+        self,
+        atoms: Atoms,
+        potential: SitePotential,
+        time_step: float,
+        stride: int,
+        skin: float = SOLID_SKIN,
+        limits: Limits | None = None,
     ) -> None:
         self.skin = skin
+        self.limits = limits or Limits()
         self.potential = potential
         self.core = potential.core if isinstance(potential, LayeredPotential) else None
         self.atoms = atoms.copy()
@@ -351,7 +359,13 @@ class Engine:
     def advance(
         self, phase: Phase, samples: int, start: int, thermostat: Thermostat = CONSTANT_ENERGY
     ) -> tuple[Phase, Samples]:
-        """``samples`` further samples; one that is not valid is done again with more pairs or a new list."""
+        """``samples`` further samples; one that is not valid is done again with more pairs or a new list.
+
+        Raises
+        ------
+        Unstable
+            Where the dynamics blows up.
+        """
         moved = float(jnp.sqrt(jnp.max(jnp.sum((phase.positions - self.pairs.reference) ** 2, axis=1))))
         if moved > 0.4 * WIDE:
             self._relist(np.asarray(phase.positions))
@@ -363,13 +377,17 @@ class Engine:
                 noise, jnp.asarray(done), samples=samples, stride=self.stride,
             )  # fmt: skip
             reached, farthest = int(run.reached), float(run.farthest)
+            time = (start + reached + 1) * self.stride * self.time_step
             if not np.isfinite(farthest):
-                raise FloatingPointError(f"the dynamics blew up near sample {start + reached}: shorten the time step")
+                raise Unstable(f"the dynamics blew up near {time:.3g} ps: {FIX}")
+            # The sample that was not valid counts, too: what is too hot without a pair that was met is so with it.
+            hot = temperature_of(np.asarray(run.samples.kinetic_energy[done : reached + 1]), len(self.atoms))
+            self.limits.require_cool(hot, time)
             records.append(jax.tree.map(lambda rows, a=done, b=reached: rows[a:b], run.samples))
             phase, done = run.phase, reached
             if farthest > 0.5 * WIDE:
                 if listed == done:
-                    raise FloatingPointError(f"atoms moved {0.5 * WIDE} Angstrom in one sample: shorten the time step")
+                    raise Unstable(f"atoms moved {0.5 * WIDE} Angstrom in one sample near {time:.3g} ps: {FIX}")
                 self._relist(np.asarray(phase.positions))
                 listed = done
             elif (met := np.asarray(run.met)).any():

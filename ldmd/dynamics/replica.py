@@ -21,6 +21,7 @@ from ldmd.dynamics.integrate import (
     temperature_of,
 )
 from ldmd.dynamics.pairs import PairList
+from ldmd.dynamics.stability import Limits, Unstable, require_apart
 from ldmd.dynamics.trajectory import Trajectory
 from ldmd.potentials.base import SitePotential
 
@@ -70,12 +71,23 @@ def run_replica(
     The run advances in fixed chunks (one frame each), and a checkpoint is taken between chunks only: a run that was
     killed and resumed gives the same numbers as one that was not. ``report`` is called with the samples done; if it
     raises, the checkpoint is saved first.
+
+    Raises
+    ------
+    Unstable
+        Where the dynamics blows up: by temperature, energy or the distance of two atoms. The checkpoint then holds
+        everything before that.
     """
-    engine = Engine(atoms, potential, settings.time_step, settings.stride)
+    limits = Limits(settings.temperature)
+    engine = Engine(atoms, potential, settings.time_step, settings.stride, limits=limits)
     state = _resume(engine, checkpoint) or _start(engine, atoms, settings)
     total = settings.equilibration + settings.samples
     while state.done < total:
-        _advance(engine, settings, state)
+        try:
+            _advance(engine, settings, state)
+        except Unstable:
+            checkpoint.save(_arrays(engine, state))
+            raise
         if checkpoint.due and state.done < total:
             checkpoint.save(_arrays(engine, state))
         try:
@@ -102,7 +114,9 @@ def _advance(engine: Engine, settings: ReplicaSettings, state: _Progress) -> Non
         key = jax.random.key(settings.seed)
         thermostat = Thermostat(jnp.asarray(settings.temperature), jnp.asarray(memory), key)
         count = min(settings.samples_per_frame, warming)
-        state.phase, samples = engine.advance(state.phase, count, state.done, thermostat)
+        phase, samples = engine.advance(state.phase, count, state.done, thermostat)
+        _require_apart(engine, phase, settings, state.done + count)
+        state.phase = phase
         energies = np.asarray(samples.potential_energy + samples.kinetic_energy)
         late = np.arange(state.done, state.done + count) >= settings.equilibration // 2
         state.equilibrium.extend(energies[late].tolist())
@@ -111,10 +125,25 @@ def _advance(engine: Engine, settings: ReplicaSettings, state: _Progress) -> Non
             state.phase = _at_mean_energy(state.phase, samples, float(np.mean(state.equilibrium)))
         return
     count = min(settings.samples_per_frame, settings.equilibration + settings.samples - state.done)
-    state.phase, samples = engine.advance(state.phase, count, state.done)
-    state.records.append(_rows(samples))
+    phase, samples = engine.advance(state.phase, count, state.done)
+    _require_apart(engine, phase, settings, state.done + count)
+    rows = _rows(samples)
+    energies = (rows[:, 6] + rows[:, 7]) / len(engine.atoms)
+    start = state.records[0][0, 6:8].sum() / len(engine.atoms) if state.records else float(energies[0])
+    engine.limits.require_constant(energies, start, _time(settings, state.done + count))
+    state.phase = phase
+    state.records.append(rows)
     state.frames.append(np.stack([np.asarray(state.phase.positions), np.asarray(state.phase.forces)]))
     state.done += count
+
+
+def _time(settings: ReplicaSettings, samples: int) -> float:
+    """ps from the beginning, the equilibration included."""
+    return samples * settings.stride * settings.time_step
+
+
+def _require_apart(engine: Engine, phase: Phase, settings: ReplicaSettings, done: int) -> None:
+    require_apart(engine.pairs.closest(np.asarray(phase.positions)), _time(settings, done))
 
 
 def _at_mean_energy(phase: Phase, samples: Samples, mean: float) -> Phase:

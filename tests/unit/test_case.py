@@ -452,7 +452,7 @@ def settings_strategy() -> st.SearchStrategy[Settings]:
         dynamics=dynamics,
         green_kubo=st.builds(GreenKubo, cutoff_thz=st.none() | st.floats(6.4, 12), aic_factor=st.floats(1, 10)),
         anharmonicity=st.builds(Anharmonicity, configurations=st.integers(2, 100000)),
-        compare=st.builds(Compare, tolerance_sigma=st.floats(1e-3, 10)),
+        compare=st.builds(Compare, tolerance_sigma=st.floats(1e-3, 10), resolution=st.floats(1e-3, 10)),
     )
 
 
