@@ -31,6 +31,7 @@ from ldmd.force_constants.exchange.files import require_file
 from ldmd.force_constants.exchange.supercell import TOLERANCE, Supercell, glass, matched, repeated
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SparseThirdOrder
+from ldmd.safe_files import open_hdf5
 from ldmd.structures import read_structure
 
 SECOND = {
@@ -179,13 +180,14 @@ def _cells_of_phono3py(path: Path) -> tuple[Supercell, Supercell]:
 
 
 def _of_forces(third: Path, second: Path | None, structure: Path) -> Imported:
-    from ldmd.crystal.force_constants import read_forces
+    from ldmd.crystal.phono3py_files import read_forces
 
     try:
         found = read_forces(structure, third, second)
-    except (ValueError, KeyError, RuntimeError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError("--fc3", third, f"phono3py cannot read it with {structure} ({reason})") from error
+    except InputError as error:
+        if error.field != "force constants":
+            raise
+        raise InputError("--fc3", third, f"cannot be read with {structure}: {error.fix}") from error
     return together("phono3py", found.second, found.third)
 
 
@@ -205,7 +207,7 @@ def _second_of_shengbte(second: Path, structure: Path) -> ForceConstants:
 
 def _atoms_of_second(path: Path) -> int:
     if h5py.is_hdf5(path):
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             sizes = [file[name].shape[1] for name in ("force_constants", "fc2") if name in file]
     else:
         with open(path, encoding="utf-8", errors="replace") as file:

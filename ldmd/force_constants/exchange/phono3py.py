@@ -16,6 +16,7 @@ from ldmd.force_constants.exchange import phonopy
 from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, third_blocks
 from ldmd.force_constants.exchange.files import require_file
 from ldmd.force_constants.exchange.supercell import Supercell
+from ldmd.safe_files import open_hdf5
 
 
 def read(
@@ -61,7 +62,7 @@ def read_third(path: Path, supercell: Supercell) -> ForceConstants:
     """
     if not h5py.is_hdf5(require_file(path)):
         raise InputError("force constants", path, "is not an HDF5 file; give fc3.hdf5")
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         if "fc3" not in file:
             raise InputError("force constants", path, f"needs a dataset 'fc3'; it has {', '.join(file)}")
         blocks = np.asarray(file["fc3"][:], dtype=float)

@@ -20,8 +20,10 @@ from scipy import constants as physical
 
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, second_blocks
-from ldmd.force_constants.exchange.files import numbers, peer, require_file
+from ldmd.force_constants.exchange.files import numbers, require_file
+from ldmd.force_constants.exchange.kinds import split_names
 from ldmd.force_constants.exchange.supercell import Supercell, matched, repeated
+from ldmd.safe_files import load_yaml, open_hdf5
 from ldmd.store import write_atomically
 
 _BOHR = physical.physical_constants["Bohr radius"][0] * 1e10
@@ -188,7 +190,7 @@ def _text(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _hdf5(path: Path) -> tuple[np.ndarray, np.ndarray | None, str | None]:
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         names = [name for name in ("force_constants", "fc2") if name in file]
         if len(names) != 1:
             fix = f"needs one dataset 'force_constants' or 'fc2'; it has {', '.join(file)}"
@@ -205,12 +207,10 @@ def _factor(path: Path, unit: str) -> float:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    yaml = peer("yaml", "PyYAML")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(require_file(path).read_text(), Loader=loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError("structure", path, f"is not YAML ({str(error).splitlines()[0]})") from error
+        content = load_yaml(require_file(path))
+    except InputError as error:
+        raise InputError("structure", error.value, error.fix) from error
     if not isinstance(content, dict):
         raise InputError("structure", path, "is not a phonopy.yaml")
     return content
@@ -222,9 +222,10 @@ def _atoms(path: Path, content: dict[str, Any], name: str, length: float) -> Ato
     block = content[name]
     try:
         # A number behind the symbol tells apart atoms of one element.
-        symbols = [re.sub(r"\d+$", "", point["symbol"]) for point in block["points"]]
+        symbols, tags = split_names([point["symbol"] for point in block["points"]])
         atoms = Atoms(
             symbols,
+            tags=tags,
             cell=length * np.array(block["lattice"], dtype=float),
             scaled_positions=[point["coordinates"] for point in block["points"]],
             pbc=True,
