@@ -39,6 +39,12 @@ UNITS = {
 }
 """eV/Angstrom^2 per unit, by phonopy's names in small letters."""
 LENGTHS = {"angstrom": 1.0, "au": _BOHR}
+LARGEST_LENGTH = 1e4
+"""Angstrom."""
+SMALLEST_VOLUME = 1e-2
+"""Angstrom^3."""
+LARGEST_MASS = 1e4
+"""amu."""
 
 
 def read(structure: Path, force_constants: Path | None = None) -> ForceConstants:
@@ -104,7 +110,8 @@ def read_structure(path: Path, name: str = "supercell", primitive: str = "primit
         Where a block is missing or the cells do not fit.
     """
     content = _yaml(path)
-    unit = content.get("physical_unit", {}).get("length", "angstrom")
+    units = content.get("physical_unit")
+    unit = units.get("length", "angstrom") if isinstance(units, dict) else "angstrom"
     if unit not in LENGTHS:
         raise InputError("unit of length", unit, f"{path} must use one of {', '.join(LENGTHS)}")
     cell = _atoms(path, content, primitive, LENGTHS[unit])
@@ -231,11 +238,23 @@ def _atoms(path: Path, content: dict[str, Any], name: str, length: float) -> Ato
             pbc=True,
         )
         masses = [point.get("mass") for point in block["points"]]
-    except (KeyError, TypeError, ValueError) as error:
+        if all(mass is not None for mass in masses):
+            atoms.set_masses([float(mass) for mass in masses])
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError("structure", path, f"cannot understand the block {name!r} ({error})") from error
-    if all(mass is not None for mass in masses):
-        atoms.set_masses(masses)
+    _require_sound(path, name, atoms)
     return atoms
+
+
+def _require_sound(path: Path, name: str, atoms: Atoms) -> None:
+    """Refuse cells, positions and masses that no crystal has."""
+    lengths = np.abs(np.concatenate([atoms.cell.array, atoms.positions]))
+    if not (lengths.max() < LARGEST_LENGTH and atoms.cell.volume > SMALLEST_VOLUME):
+        raise InputError("structure", path, f"the block {name!r} has a cell or positions that no crystal has")
+    masses = atoms.get_masses()
+    if not (masses.min() > 0.0 and masses.max() < LARGEST_MASS):
+        fix = f"masses must be positive; the block {name!r} has {masses.min():g} to {masses.max():g} amu"
+        raise InputError("structure", path, fix)
 
 
 def _matrix(matrix: np.ndarray, form: str) -> list[str]:
