@@ -41,7 +41,7 @@ VERSIONS = {
     "minima": 1,
     "width-convergence": 1,
     "self-consistent": 1,
-    "diagnosis": 4,
+    "diagnosis": 5,  # degenerate modes share the mean of their linewidths
     "mesh": 2,  # charges of files, sum rules restored on import, translations by eigenvector, symmetry knows masses
     "portrait": 2,  # the same
     "anharmonicity-by-temperature": 1,

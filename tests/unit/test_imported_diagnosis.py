@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.build import bulk
 from spring_crystal import primitive_cell, small_glass, springs
 
 from ldmd import cli
@@ -211,3 +212,20 @@ def test_the_primitive_cell_of_a_poscar(folders: dict[str, Path], cube: ForceCon
     assert len(found.atoms) == 24
     expected = cube.second_order().matrix.toarray()
     np.testing.assert_allclose(found.second.matrix.toarray(), expected, atol=1e-12 * np.abs(expected).max())
+
+
+def test_linewidths_of_degenerate_modes_do_not_depend_on_their_eigenvectors(tmp_path: Path) -> None:
+    """A cube of a cubic crystal and the same one turned by 30 degrees: any eigenvectors, one answer for each group."""
+    atoms = bulk("Ne", "fcc", a=4.2, cubic=True) * (2, 2, 2)
+    numbers = []
+    for name, angle in (("as it is", 0.0), ("turned", 30.0)):
+        turned = atoms.copy()
+        turned.rotate(angle, (1, 2, 3), rotate_cell=True)
+        kaldo.write_folder(of_supercell(glass(turned), *springs(turned, 3.5)), tmp_path / name, "numpy")
+        numbers.append(diagnosed(tmp_path / name)["modes"])
+    frequencies, widths = (
+        [np.array([mode[key] for mode in each]) for each in numbers] for key in ("frequency", "linewidth")
+    )
+    np.testing.assert_allclose(frequencies[0], frequencies[1], rtol=1e-9)
+    np.testing.assert_allclose(widths[0], widths[1], rtol=1e-6)
+    assert len(widths[0]) > 12 and np.ptp(widths[0][np.abs(frequencies[0] - frequencies[0][0]) < 1e-6]) == 0.0
