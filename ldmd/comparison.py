@@ -35,18 +35,17 @@ LOWERS_TRUST = frozenset(
         "agrees with the running integral",
         "axes equivalent",
         "blocks for the running integral",
-        "cepstral filter effective",
-        "cepstral value agrees with the running integral",
+        "result unchanged by a longer slowest time",
+        "running integral has a plateau",
         "running integral reaches beyond the slowest time",
-        "zero-frequency structure resolved",
     }
 )
 """Checks of the dynamics that say how its value was estimated, not whether there is one: a verdict survives them.
 
 Every other check of the dynamics bars a verdict where it fails: temperature, drift of the energy, momentum,
-stationarity and mean of the flux, a run too short for its slowest time, a value that follows the cutoff, and a running
-integral without a plateau. The running integral misses slow parts sooner than the spectrum does: where the two disagree
-it is told, and the interval of the spectrum counts.
+stationarity and mean of the flux, its sampling, and a run too short for its slowest time. The running integral is a
+second reading of the same flux: where it has no plateau or disagrees it is told, and the interval of the spectrum
+counts. Where a longer slowest time changes the result, that interval is already the wide one of the run alone.
 """
 
 Verdict = Literal["agree", "disagree", "undecided", "does not apply", "no verdict"]
@@ -256,10 +255,14 @@ def _verdict(
 def decisive_length(gap: Gap, resolution: float, run: RunLength | None) -> float:
     """Length of each replica, ps, at which the interval is as narrow as ``resolution``; NaN if that of now is unknown.
 
-    The error of the dynamics falls as the square root of the length, that of the lattice does not: infinite where the
-    latter is too large by itself.
+    The error of the dynamics falls with the length to the power ``ERROR_EXPONENT``, that of the lattice does not:
+    infinite where the latter is too large by itself.
     """
+    from ldmd.green_kubo.zero_frequency import ERROR_EXPONENT
+
     if run is None:
         return math.nan
     left = resolution**2 - gap.of_lattice**2
-    return run.duration * (gap.resolved**2 - gap.of_lattice**2) / left if left > 0.0 else math.inf
+    if left <= 0.0:
+        return math.inf
+    return float(run.duration * ((gap.resolved**2 - gap.of_lattice**2) / left) ** (0.5 / ERROR_EXPONENT))

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from ldmd.comparison import Comparison
     from ldmd.crystal.convergence import MeshConvergence
     from ldmd.crystal.description import Divisions
+    from ldmd.crystal.electrostatics import Electrostatics
     from ldmd.crystal.force_constants import CrystalForceConstants
     from ldmd.crystal.harmonic import Polarity
     from ldmd.crystal.mesh import Grid, MeshConductivity, MeshSettings
-    from ldmd.crystal.phono3py_engine import Electrostatics
     from ldmd.crystal.portrait import Portrait
     from ldmd.diffusion import Diffusion
     from ldmd.dynamics.trajectory import Trajectory
@@ -265,10 +265,13 @@ def _by_kaldo(constants: CrystalForceConstants, plan: MeshSettings) -> MeshCondu
 
 
 def _electrostatics(problem: Problem) -> Electrostatics | None:
-    from ldmd.crystal.phono3py_engine import read_born
+    """Those of the BORN file that the case names, else those that came with the force constants."""
+    from ldmd.crystal.electrostatics import read_born
 
     born = _crystal(problem.settings).born
-    return None if born is None else read_born(problem.case.folder / born, problem.crystal)
+    if born is None:
+        return problem.crystal.electrostatics
+    return read_born(problem.case.folder / born, problem.crystal.primitive)
 
 
 def _portrait(runner: Runner) -> Portrait:
@@ -279,7 +282,7 @@ def _portrait(runner: Runner) -> Portrait:
 
     def compute() -> Portrait:
         found = _electrostatics(problem)
-        polarity = None if found is None else Polarity(found.born, found.dielectric)
+        polarity = None if found is None else Polarity(found.born, found.dielectric, found.method)
         # What is no minimum has no sound; bands show why.
         potential = problem.differentiable if _is_minimum(problem.crystal, polarity) else None
         with progress("bands and elasticity", 1.0) as advance:

@@ -46,9 +46,9 @@ VERSIONS = {
     "minima": 2,
     "width-convergence": 2,
     "self-consistent": 2,
-    "diagnosis": 6,  # 6: every radius where a part of the potential ends may be a kink, not the outer cutoff only
-    "mesh": 2,
-    "portrait": 2,
+    "diagnosis": 6,  # 6: degenerate modes share the mean of their linewidths; every end of a potential may be a kink
+    "mesh": 3,  # 3: charges of files, sum rules on import, translations by eigenvector, symmetry knows masses
+    "portrait": 3,  # 3: as for the mesh
     "anharmonicity-by-temperature": 2,  # 2: as for the anharmonicity
 }
 BUILDS_ON: dict[str, tuple[str, ...]] = {

@@ -13,15 +13,12 @@ they come by finite differences: of our own (``by_differences``), or with phono3
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import itertools
 import math
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,14 +28,16 @@ from ase import Atoms
 from ase.build import make_supercell
 from matscipy.neighbours import neighbour_list
 
-from ldmd.crystal.kinds import from_phonopy, to_phonopy, told_apart
+from ldmd.crystal.electrostatics import Electrostatics
 from ldmd.errors import InputError
 from ldmd.force_constants import autodiff, finite_differences
 from ldmd.force_constants.exchange.constants import Elements, ForceConstants, from_blocks, of_supercell
-from ldmd.force_constants.exchange.files import peer, require_file
+from ldmd.force_constants.exchange.files import peer
+from ldmd.force_constants.exchange.kinds import from_phonopy, to_phonopy, told_apart
 from ldmd.force_constants.exchange.supercell import Supercell, matched, repeated
 from ldmd.force_constants.finite_differences import Accuracy
 from ldmd.force_constants.images import shortest_translation
+from ldmd.foreign import quiet
 from ldmd.potentials.base import SitePotential
 from ldmd.potentials.evaluations import Evaluations
 from ldmd.results import Check
@@ -71,6 +70,10 @@ class CrystalForceConstants:
     reach: tuple[float, float] | None = None
     """Angstrom, the longest distance between atoms of a noticeable element of each order, where it is known: of a
     potential."""
+    electrostatics: Electrostatics | None = None
+    """Born charges that came with force constants of files."""
+    found_on_import: tuple[Check, ...] = ()
+    """What was seen, and mended, when force constants were read from files."""
 
     def __post_init__(self) -> None:
         """Refuse orders that are missing or of two crystals."""
@@ -92,11 +95,12 @@ class CrystalForceConstants:
         for order, length in zip((2, 3), self.reach or (), strict=False):
             cell = (self.second if order == 2 else self.third).supercell.atoms.cell.array
             advice = "force constants reach around the supercell and are folded into it: take a larger one"
-            half = 0.5 * shortest_translation(cell)
+            half = 0.5 * (shortest_translation(cell) - MARGIN)
             found.append(Check(f"reach of order {order}", length, "<=", half, "Angstrom", advice))
         advice = "a rigid translation costs energy: import complete force constants, or let them obey the sum rule"
         found.append(Check("sum rule of order 2", self.translation, "<=", 1e-3, "1", advice))
-        return tuple(found)
+        charges = () if self.electrostatics is None else self.electrostatics.checks
+        return (*found, *self.found_on_import, *charges)
 
     @property
     def accuracy_checks(self) -> tuple[Check, ...]:
@@ -258,9 +262,10 @@ def by_phono3py_displacements(
     found = iter(forces([cell for cell in cells if cell is not None]))
     count = len(program.supercell)
     program.forces = np.array([np.zeros((count, 3)) if cell is None else next(found) for cell in cells])
-    program.produce_fc3()
-    program.symmetrize_fc3()
-    program.symmetrize_fc2()
+    with quiet():
+        program.produce_fc3()
+        program.symmetrize_fc3()
+        program.symmetrize_fc2()
     return from_phono3py(program)
 
 
@@ -269,28 +274,6 @@ def _with_all_of(copies: Atoms, cell: Atoms) -> Atoms:
     copies.set_cell(cell.cell)
     copies.positions = cell.positions
     return copies
-
-
-def read_forces(structure: Path, third: Path | None = None, second: Path | None = None) -> CrystalForceConstants:
-    """From phono3py's own files: phono3py_disp.yaml (or phono3py.yaml), FORCES_FC3, and FORCES_FC2 where it exists.
-
-    phono3py makes force constants of them, symmetrised its way. Without ``third`` the forces stand in the yaml file, as
-    in phono3py_params.yaml. For finished force constants (fc2.hdf5, fc3.hdf5) see
-    ``ldmd.force_constants.exchange.phono3py``.
-
-    Raises
-    ------
-    InputError
-        Where phono3py or a file is missing, or there are no forces.
-    """
-    program = peer("phono3py", "phono3py")
-    paths = [None if path is None else require_file(path).resolve() for path in (structure, third, second)]
-    # In an empty folder: phono3py prefers an fc3.hdf5 that happens to lie in the working one to files that are named.
-    with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
-        loaded = program.load(
-            paths[0], forces_fc3_filename=paths[1], forces_fc2_filename=paths[2], is_nac=False, log_level=0
-        )
-    return from_phono3py(loaded)
 
 
 def from_phono3py(program: Any) -> CrystalForceConstants:
@@ -324,15 +307,16 @@ def phono3py_of(
     Its symmetry does not know masses, as forces do not. For vibrations, ``by_mass`` names atoms of one element and
     different mass as different elements (``told_apart``).
     """
-    return peer("phono3py", "phono3py").Phono3py(
-        to_phonopy(told_apart(primitive) if by_mass else primitive),
-        supercell_matrix=third.matrix.T,
-        primitive_matrix=np.eye(3),
-        phonon_supercell_matrix=None if second is None else second.matrix.T,
-        is_symmetry=symmetry,
-        is_mesh_symmetry=symmetry,
-        log_level=0,
-    )
+    with quiet():
+        return peer("phono3py", "phono3py").Phono3py(
+            to_phonopy(told_apart(primitive) if by_mass else primitive),
+            supercell_matrix=third.matrix.T,
+            primitive_matrix=np.eye(3),
+            phonon_supercell_matrix=None if second is None else second.matrix.T,
+            is_symmetry=symmetry,
+            is_mesh_symmetry=symmetry,
+            log_level=0,
+        )
 
 
 def dense_bytes(constants: CrystalForceConstants) -> float:

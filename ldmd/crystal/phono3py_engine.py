@@ -17,15 +17,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from ldmd.cells import opposite
+from ldmd.crystal.electrostatics import Electrostatics
 from ldmd.crystal.force_constants import CrystalForceConstants, dense_bytes, phono3py_of
-from ldmd.crystal.kinds import from_phonopy, under_own_names
 from ldmd.crystal.mesh import (
     VOIGT,
     Bands,
@@ -35,12 +34,15 @@ from ldmd.crystal.mesh import (
     MeshSettings,
     mesh_checks,
     shared_by_degenerate,
+    translations_among,
     transport,
 )
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import ForceConstants, second_blocks, third_blocks
-from ldmd.force_constants.exchange.files import peer, require_file
+from ldmd.force_constants.exchange.files import peer
+from ldmd.force_constants.exchange.kinds import from_phonopy, under_own_names
 from ldmd.force_constants.exchange.supercell import Supercell, matched
+from ldmd.foreign import quiet
 from ldmd.units import THZ
 
 logger = logging.getLogger(__name__)
@@ -57,34 +59,6 @@ COPIES = 3.0
 """Of the third order at the same time: ours, phono3py's, and the one it transforms."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Electrostatics:
-    """What the non-analytical correction of an insulator needs."""
-
-    born: np.ndarray
-    """(P, 3, 3) Born effective charges of the atoms of the primitive cell, e."""
-    dielectric: np.ndarray
-    """(3, 3) electronic dielectric tensor."""
-
-
-def read_born(path: Path, constants: CrystalForceConstants) -> Electrostatics:
-    """A BORN file of phonopy, whose symmetrically independent atoms are those of the primitive cell.
-
-    Raises
-    ------
-    InputError
-        Where there is no such file, or it does not fit.
-    """
-    program = phono3py_of(constants.primitive, constants.third.supercell)
-    try:
-        found = peer("phonopy.file_IO", "phonopy").parse_BORN(program.primitive, filename=str(require_file(path)))
-    except (ValueError, IndexError, RuntimeError) as error:
-        raise InputError("BORN", path, f"does not fit the primitive cell ({error})") from error
-    if found is None:
-        raise InputError("BORN", path, "does not fit the primitive cell")
-    return Electrostatics(np.asarray(found["born"]), np.asarray(found["dielectric"]))
-
-
 def conductivity(
     constants: CrystalForceConstants,
     settings: MeshSettings,
@@ -93,7 +67,8 @@ def conductivity(
 ) -> MeshConductivity:
     """Relaxation times, interband parts and, where asked for, the direct solution on one mesh.
 
-    ``memory`` (bytes) bounds the dense third order and the collision matrix.
+    Without ``electrostatics`` the Born charges that came with the force constants are taken, if any did. ``memory``
+    (bytes) bounds the dense third order and the collision matrix.
 
     Raises
     ------
@@ -136,12 +111,10 @@ def scattering(
     program = _prepared(constants, settings, electrostatics, memory)
     temperatures = [*settings.temperatures, HOT]
     # Its own conductivity, not taken, is infinite where a mode has no channel.
-    with np.errstate(over="ignore"):
+    variances = _mass_variances(constants) if settings.isotopes else None
+    with np.errstate(over="ignore"), quiet():
         program.run_thermal_conductivity(
-            temperatures=temperatures,
-            is_isotope=settings.isotopes,
-            mass_variances=_mass_variances(constants) if settings.isotopes else None,
-            log_level=0,
+            temperatures=temperatures, is_isotope=settings.isotopes, mass_variances=variances, log_level=0
         )
     found = program.thermal_conductivity
     frequencies = THZ * np.asarray(found.frequencies)
@@ -252,7 +225,7 @@ def _boltzmann(
     if not temperatures:
         return []
     _require_collisions(program, len(temperatures), memory)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"), quiet():
         program.run_thermal_conductivity(
             is_LBTE=True,
             temperatures=temperatures,
@@ -285,8 +258,9 @@ def _prepared(
         settings.symmetry,
         by_mass=True,
     )
-    if electrostatics is not None:
-        program.nac_params = _nac(program, electrostatics)
+    charges = constants.electrostatics if electrostatics is None else electrostatics
+    if charges is not None:
+        program.nac_params = _nac(program, charges)
     program.fc2 = second_blocks(
         _in_order(second, program.phonon_primitive, program.phonon_supercell), full=not settings.symmetry
     )
@@ -300,7 +274,9 @@ def _prepared(
     except RuntimeError as error:
         fix = "does not have the symmetry of the crystal; choose another, or switch symmetry off"
         raise InputError("mesh", settings.grid, fix) from error
-    program.init_phph_interaction(average_degenerate_weights=True, symmetrize_tetrahedra=True)
+    with quiet():
+        program.init_phph_interaction(average_degenerate_weights=True, symmetrize_tetrahedra=True)
+        _rest_translations(program, constants.primitive.get_masses())
     return program
 
 
@@ -315,6 +291,20 @@ def _without_ties(primitive: Atoms) -> Atoms:
     return sheared
 
 
+def _rest_translations(program: Any, masses: np.ndarray) -> None:
+    """Give the rigid translations at Gamma the frequency zero, by which phono3py leaves modes out.
+
+    They are told by their eigenvectors. By their frequencies, a soft or imaginary mode would be taken for one of them,
+    and a translation that costs energy, in force constants without sum rules, would scatter and be scattered.
+    """
+    program.run_phonon_solver()
+    frequencies, vectors, addresses = program.get_phonon_data()
+    frequencies = np.array(frequencies)
+    for gamma in np.flatnonzero(~np.any(addresses, axis=1)):
+        frequencies[gamma, translations_among(vectors[gamma], masses)] = 0.0
+    program.set_phonon_data(frequencies, vectors, addresses)
+
+
 def _grid(matrix: np.ndarray) -> list[list[int]]:
     """phono3py's name for the wave vectors with M q integer."""
     return [[int(value) for value in row] for row in matrix.T]
@@ -322,8 +312,8 @@ def _grid(matrix: np.ndarray) -> list[list[int]]:
 
 def _in_order(constants: ForceConstants, primitive: Any, supercell: Any) -> ForceConstants:
     """The same force constants in the order of phono3py's atoms."""
-    own = under_own_names(from_phonopy(supercell), constants.supercell.primitive)
-    target = matched(constants.supercell.primitive, own)
+    mine = constants.supercell.primitive
+    target = matched(mine, under_own_names(from_phonopy(supercell), mine))
     if not np.array_equal(target.home, primitive.p2s_map):
         raise InputError("supercell", "atoms in an order that phono3py did not keep", "sort them by their sites")
     return constants.in_order_of(target)
@@ -337,7 +327,8 @@ def _nac(program: Any, electrostatics: Electrostatics) -> dict[str, Any]:
     if born.shape != (count, 3, 3) or np.shape(electrostatics.dielectric) != (3, 3):
         raise InputError("Born charges", born.shape, f"give ({count}, 3, 3), and (3, 3) for the dielectric tensor")
     dielectric = np.asarray(electrostatics.dielectric, dtype=float)
-    return {"born": born, "dielectric": dielectric, "factor": units.Hartree * units.Bohr}
+    factor = units.Hartree * units.Bohr
+    return {"born": born, "dielectric": dielectric, "factor": factor, "method": electrostatics.method}
 
 
 def _by_statistics(gamma: np.ndarray, settings: MeshSettings) -> np.ndarray:

@@ -10,12 +10,12 @@ import numpy as np
 from scipy import stats
 
 from ldmd.errors import InputError
-from ldmd.green_kubo.cepstral import MEAN_PROBABILITY, CepstralEstimate, cepstral_conductivity
+from ldmd.green_kubo.cepstral import CepstralEstimate, cepstral_conductivity
 from ldmd.green_kubo.cutoff import choose_cutoff, default_cutoffs, scan_cutoff
 from ldmd.green_kubo.running_integral import running_integral
 from ldmd.green_kubo.sampling import sampling_check
 from ldmd.green_kubo.series import FluxSeries
-from ldmd.green_kubo.spectrum import Spectrum, conductivity_scale, display_spectrum, power_spectrum
+from ldmd.green_kubo.spectrum import conductivity_scale, display_spectrum, power_spectrum
 from ldmd.green_kubo.stationarity import stationarity_checks
 from ldmd.green_kubo.zero_frequency import ERROR_EXPONENT, zero_frequency
 from ldmd.results import Check, Estimate, quantity
@@ -156,7 +156,6 @@ def green_kubo(
     agreement = (value - running.estimate.value) / math.hypot(error, running.estimate.standard_error)
     checks = (
         *smooth.checks(series.duration, slowest_ps),
-        mean_flux_check(whole, headline.value),
         *_axes_check(axes, axes_error),
         *stationarity_checks(series, slowest_ps if headline.slowest == slowest_ps else None),
         sampling_check(series),
@@ -223,21 +222,6 @@ def _cepstral(main: CepstralEstimate, checks: tuple[Check, ...]) -> Estimate:
     """The cepstral value with everything that was asked of it; none of it decides about the headline."""
     effective = (main.value / main.standard_error) ** 2
     return Estimate(main.value, main.standard_error, "W/(m K)", effective, checks)
-
-
-def mean_flux_check(spectrum: Spectrum, density_at_zero: float) -> Check:
-    """Whether the bin at zero frequency, which holds the mean of the flux, belongs to S(0): two-sided chi-square."""
-    freedom = spectrum.degrees_of_freedom
-    ratio = freedom * spectrum.density[0] / density_at_zero
-    probability = 2.0 * min(stats.chi2.cdf(ratio, freedom), stats.chi2.sf(ratio, freedom))
-    return Check(
-        "mean flux compatible with equilibrium",
-        float(probability),
-        ">=",
-        MEAN_PROBABILITY,
-        "1",
-        "Remove the total momentum at the start of the run, and pass the flux with its mean left in.",
-    )
 
 
 def _axes(series: FluxSeries, slowest: float | None, scale: float) -> tuple[np.ndarray, np.ndarray]:

@@ -123,12 +123,12 @@ class Member:
 
 def _of_mesh(result: MeshConductivity, temperature: float) -> FlaggedModes:
     """Modes of a mesh at those wave vectors that symmetry does not repeat, as far as they scatter at all."""
-    from ldmd.crystal.mesh import NO_CHANNEL
+    from ldmd.crystal.mesh import least_linewidth
 
     row = row_at(result, temperature)
     every = {name: result.gamma[row, place] + result.isotopes for place, name in enumerate(result.statistics)}
     reference = "classical" if "classical" in every else result.statistics[0]
-    keep = vibrating(result) & (every[reference] >= NO_CHANNEL)
+    keep = vibrating(result) & (every[reference] > least_linewidth(every[reference][vibrating(result)]))
     gamma = {name: values[keep] for name, values in every.items()}
     return FlaggedModes(
         index=np.flatnonzero(keep),
