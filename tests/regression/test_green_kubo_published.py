@@ -19,7 +19,6 @@ from ldmd.green_kubo import (
     read_table,
     running_integral,
 )
-
 from ldmd.green_kubo.sampling import sampling_check
 from ldmd.green_kubo.stationarity import stationarity_checks
 
