@@ -23,8 +23,8 @@ from ldmd.steadiness import POINTS, Change, averages, changes, constant, decays,
 
 FALSE_ALARM = 5e-4
 """Probability that a check fails by chance. Of Gaussian fluxes of 24 spectra (one or two relaxation times of 0.02 to 20
-ps, vibrations, crystals of lifetimes to 30 ps; 60 to 500 ps in two replicas) at most one run in a hundred fails any
-check: the noise of flux that decays as slowly as a sixth of the run is known worst; of most spectra no run of 200 did."""
+ps, vibrations, crystals of lifetimes to 30 ps; 60 to 500 ps in two replicas) about one run in a hundred or fewer fails
+any check. Where the flux decays as slowly as a sixth of the run it is one in a hundred; of most spectra none of 200."""
 
 SMALLEST_RATIO = 1.1
 """Of the power of two parts of a run; a smaller one changes the conductivity by 5 % at most, and passes."""
