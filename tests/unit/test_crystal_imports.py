@@ -364,3 +364,41 @@ def test_one_atom_in_the_cell(tmp_path: Path) -> None:
         tensor = result.tensor(part)[0, 0]
         np.testing.assert_allclose(tensor, tensor[0, 0] * np.eye(3), atol=1e-5 * tensor[0, 0])
         assert tensor[0, 0] > 0.0
+
+
+# Units
+
+
+def test_a_unit_that_the_file_contradicts_is_asked_for(polar: ForceConstants, tmp_path: Path) -> None:
+    """phono3py writes the unit of another program beside cells that it has converted already."""
+    paths = write_finished(polar, tmp_path)
+    text = paths[0].read_text()
+    paths[0].write_text(text.replace('length: "angstrom"', 'length: "au"'))
+    with pytest.raises(InputError, match="unit of length = au: .*1.24 Angstrom apart in this unit"):
+        assert ImportedForceConstants(*paths).primitive
+    stretched = moved_to_bohr(text)
+    paths[0].write_text(stretched)
+    found = ImportedForceConstants(*paths).primitive
+    np.testing.assert_allclose(found.cell.lengths(), polar.supercell.primitive.cell.lengths(), rtol=1e-6)
+
+
+def moved_to_bohr(text: str) -> str:
+    """The same file with lattice vectors in Bohr."""
+    lines, inside = [], False
+    for line in text.replace('length: "angstrom"', 'length: "au"').splitlines():
+        inside = line.strip() == "lattice:" or (inside and line.lstrip().startswith("- ["))
+        if inside and "[" in line:
+            head, _, row = line.partition("[")
+            values = [float(word) / 0.529177210903 for word in row.strip(" ]").split(",")]
+            line = f"{head}[ {', '.join(f'{value:.15f}' for value in values)} ]"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def test_the_unit_of_one_order_alone_is_not_enough(polar: ForceConstants, tmp_path: Path) -> None:
+    paths = write_finished(polar, tmp_path)
+    with h5py.File(paths[2], "r+") as file:
+        del file["physical_unit"]
+        file["physical_unit"] = [b"Ry/au^2"]
+    with pytest.raises(InputError, match="unit of force constants = Ry/au"):
+        assert ImportedForceConstants(*paths).constants

@@ -18,6 +18,9 @@ from ldmd.force_constants.exchange.files import require_file
 from ldmd.force_constants.exchange.supercell import Supercell
 from ldmd.safe_files import open_hdf5
 
+OWN_UNIT = "ev/angstrom^2"
+"""Of the second order that goes with a third one in eV/Angstrom^3."""
+
 
 def read(
     structure: Path, second: Path | None = None, third: Path | None = None
@@ -30,6 +33,10 @@ def read(
         Where files are missing or do not belong together.
     """
     of_second, of_third = read_structures(structure)
+    unit = None if second is None or third is None else phonopy.unit_of(second)
+    if unit is not None and unit.lower() != OWN_UNIT:
+        fix = f"{second} has it, and {third} names none: convert both to eV/Angstrom^2 and eV/Angstrom^3"
+        raise InputError("unit of force constants", unit, fix)
     return (
         None if second is None else phonopy.read_second(second, of_second),
         None if third is None else read_third(third, of_third),

@@ -16,6 +16,8 @@ from typing import Any
 import h5py
 import numpy as np
 from ase import Atoms
+from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
 from scipy import constants as physical
 
 from ldmd.errors import InputError
@@ -45,6 +47,8 @@ SMALLEST_VOLUME = 1e-2
 """Angstrom^3."""
 LARGEST_MASS = 1e4
 """amu."""
+OVERLAP = 0.65
+"""Of the sum of two covalent radii: atoms that are nearer are in another unit."""
 
 
 def read(structure: Path, force_constants: Path | None = None) -> ForceConstants:
@@ -63,7 +67,7 @@ def read(structure: Path, force_constants: Path | None = None) -> ForceConstants
         fix = "holds no force constants; name their file, FORCE_CONSTANTS or force_constants.hdf5"
         raise InputError("force constants", structure, fix)
     block = content["force_constants"]
-    unit = content.get("physical_unit", {}).get("force_constants", "eV/angstrom^2")
+    unit = _unit(content, "force_constants", "eV/angstrom^2")
     shape = tuple(block["shape"])
     blocks = np.array(block["elements"], dtype=float)
     if blocks.size != 9 * shape[0] * shape[1]:
@@ -78,6 +82,11 @@ def read_second(path: Path, supercell: Supercell, unit: str | None = None) -> Fo
     else:
         blocks, rows, named = *_text(path), None
     return _constants(path, supercell, blocks * _factor(path, named or unit or "eV/angstrom^2"), rows)
+
+
+def unit_of(path: Path) -> str | None:
+    """The unit that a file of the second order names, if it names one."""
+    return _hdf5(path)[2] if h5py.is_hdf5(require_file(path)) else None
 
 
 def write_second(constants: ForceConstants, path: Path, compact: bool = False) -> None:
@@ -110,12 +119,34 @@ def read_structure(path: Path, name: str = "supercell", primitive: str = "primit
         Where a block is missing or the cells do not fit.
     """
     content = _yaml(path)
-    units = content.get("physical_unit")
-    unit = units.get("length", "angstrom") if isinstance(units, dict) else "angstrom"
+    unit = _unit(content, "length", "angstrom")
     if unit not in LENGTHS:
         raise InputError("unit of length", unit, f"{path} must use one of {', '.join(LENGTHS)}")
     cell = _atoms(path, content, primitive, LENGTHS[unit])
-    return matched(cell, _atoms(path, content, name, LENGTHS[unit]))
+    supercell = matched(cell, _atoms(path, content, name, LENGTHS[unit]))
+    if unit != "angstrom":
+        _require_apart(path, unit, supercell.atoms)
+    return supercell
+
+
+def _unit(content: dict[str, Any], name: str, default: str) -> str:
+    units = content.get("physical_unit")
+    return str(units.get(name, default)) if isinstance(units, dict) else default
+
+
+def _require_apart(path: Path, unit: str, atoms: Atoms) -> None:
+    """Refuse a unit of length in which atoms lie inside each other.
+
+    phono3py writes the unit of the program that made the forces, and after reading it has its own cells in Angstrom.
+    """
+    radii = covalent_radii[atoms.numbers]
+    first, other, lengths = neighbor_list("ijd", atoms, 2.0 * OVERLAP * float(radii.max()))
+    overlap = lengths < OVERLAP * (radii[first] + radii[other])
+    if np.any(overlap):
+        fix = (
+            f"{path} has atoms {lengths.min():.2f} Angstrom apart in this unit; write angstrom if its cells are in that"
+        )
+        raise InputError("unit of length", unit, fix)
 
 
 def has_block(path: Path, name: str) -> bool:
