@@ -98,7 +98,7 @@ class ImportedForceConstants:
 
         if not phonopy.has_block(self.structure, UNIT_CELL):
             return self.primitive
-        return right_handed_atoms(phonopy.read_structure(self.structure, UNIT_CELL).atoms)
+        return right_handed_atoms(phonopy.read_cell(self.structure, UNIT_CELL))
 
     @functools.cached_property
     def constants(self) -> CrystalForceConstants:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from pathlib import Path
 
@@ -267,6 +268,24 @@ def test_random_displacements_and_a_cell_of_its_own(tmp_path: Path, capsys: pyte
         assert capsys.readouterr().out == ""
     np.testing.assert_allclose(seconds, seconds[0], rtol=2e-3)
     np.testing.assert_allclose(thirds, thirds[0], rtol=2e-2)
+
+
+def test_a_yaml_file_of_a_unit_cell_and_matrices_alone(polar: ForceConstants, tmp_path: Path) -> None:
+    """The other cells are those that phono3py builds."""
+    yaml, third, second = write_finished(polar, tmp_path)
+    whole = ImportedForceConstants(yaml, third, second)
+    blocks = re.split(r"^(?=[a-z_0-9]+:)", yaml.read_text(), flags=re.MULTILINE)
+    kept = [block for block in blocks if not block.startswith(("primitive_cell:", "supercell:"))]
+    assert len(kept) == len(blocks) - 2
+    (tmp_path / "short.yaml").write_text("".join(kept))
+    short = ImportedForceConstants(tmp_path / "short.yaml", third, second)
+    np.testing.assert_allclose(short.primitive.cell.array, whole.primitive.cell.array, atol=1e-10)
+    np.testing.assert_allclose(short.unit.positions, whole.unit.positions, atol=1e-10)
+    dense = []
+    for each in (short.constants, whole.constants):
+        assert each.second.second is not None
+        dense.append(each.second.second.toarray())
+    np.testing.assert_allclose(dense[0], dense[1], atol=1e-10)
 
 
 def test_packed_forces_are_read_and_bombs_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,15 +118,26 @@ def read_structure(path: Path, name: str = "supercell", primitive: str = "primit
     InputError
         Where a block is missing or the cells do not fit.
     """
+    cell = read_cell(path, primitive)
+    return matched(cell, read_cell(path, name))
+
+
+def read_cell(path: Path, name: str) -> Atoms:
+    """One of the blocks of a phonopy.yaml or phono3py.yaml.
+
+    Raises
+    ------
+    InputError
+        Where the block is missing or no crystal, or its unit is not what it says.
+    """
     content = _yaml(path)
     unit = _unit(content, "length", "angstrom")
     if unit not in LENGTHS:
         raise InputError("unit of length", unit, f"{path} must use one of {', '.join(LENGTHS)}")
-    cell = _atoms(path, content, primitive, LENGTHS[unit])
-    supercell = matched(cell, _atoms(path, content, name, LENGTHS[unit]))
+    atoms = _atoms(path, content, name, LENGTHS[unit])
     if unit != "angstrom":
-        _require_apart(path, unit, supercell.atoms)
-    return supercell
+        _require_apart(path, unit, atoms)
+    return atoms
 
 
 def _unit(content: dict[str, Any], name: str, default: str) -> str:
