@@ -140,8 +140,9 @@ def keeps_symmetry(primitive: Atoms, cell: np.ndarray) -> bool:
     It is if every rotation turns each of its vectors into a sum of whole ones.
     """
     from ldmd.force_constants.crystal_symmetry import operations_of
+    from ldmd.force_constants.exchange.kinds import told_apart
 
-    turned = cell @ operations_of(primitive).rotations.transpose(0, 2, 1) @ np.linalg.inv(cell)
+    turned = cell @ operations_of(told_apart(primitive)).rotations.transpose(0, 2, 1) @ np.linalg.inv(cell)
     return bool(np.abs(turned - np.rint(turned)).max() < WHOLE)
 
 

@@ -217,6 +217,18 @@ def _optical(constants: ForceConstants) -> np.ndarray:
     return strength * np.kron(signs[supercell.home][:, None] * signs[None, :], np.eye(3))
 
 
+def test_force_constants_without_the_symmetry_of_the_structure_fail(polar: ForceConstants, tmp_path: Path) -> None:
+    """One of four equal bonds is stiffer than the others."""
+    assert polar.second is not None
+    supercell, second = polar.supercell, polar.second.tolil()
+    first = int(supercell.home[0])
+    lengths = supercell.atoms.get_distances(first, range(len(supercell.atoms)), mic=True)
+    bond = int(np.flatnonzero(np.abs(lengths - 2.338) < 0.01)[0])
+    second[:3, 3 * bond : 3 * bond + 3] *= 1.1
+    found = imported(dataclasses.replace(polar, second=sp.csr_array(second)), tmp_path)
+    assert "frequencies of equivalent waves, of the highest" in failed(found)
+
+
 # Ends of supercells
 
 
