@@ -31,7 +31,7 @@ from ldmd.force_constants.exchange.files import require_file
 from ldmd.force_constants.exchange.supercell import TOLERANCE, Supercell, glass, matched, repeated
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SparseThirdOrder
-from ldmd.safe_files import open_hdf5
+from ldmd.safe_files import numbers_in, open_hdf5
 from ldmd.structures import read_structure
 
 SECOND = {
@@ -223,7 +223,8 @@ def _in_boxes(second: Path, primitive: Atoms, count: int) -> list[ForceConstants
 def _atoms_of_second(path: Path) -> int:
     if h5py.is_hdf5(path):
         with open_hdf5(path) as file:
-            sizes = [file[name].shape[1] for name in ("force_constants", "fc2") if name in file]
+            shapes = [numbers_in(file, name).shape for name in ("force_constants", "fc2") if name in file]
+            sizes = [shape[1] for shape in shapes if len(shape) > 1]
     else:
         with open(path, encoding="utf-8", errors="replace") as file:
             sizes = [int(word) for word in file.readline(200).split()[-1:] if word.isdigit()]

@@ -18,7 +18,7 @@ from ldmd.force_constants.exchange.files import peer, require_file
 from ldmd.force_constants.exchange.kinds import from_phonopy, to_phonopy
 from ldmd.force_constants.exchange.supercell import Supercell, matched
 from ldmd.foreign import reading
-from ldmd.safe_files import load_yaml, open_hdf5
+from ldmd.safe_files import load_yaml, numbers_in, open_hdf5, whole_numbers_in
 
 BUILT = ("primitive_cell", "supercell")
 """Blocks of cells that follow from the unit cell and matrices."""
@@ -106,16 +106,15 @@ def read_third(path: Path, supercell: Supercell) -> ForceConstants:
     with open_hdf5(path) as file:
         if "fc3" not in file:
             raise InputError("force constants", path, f"needs a dataset 'fc3'; it has {', '.join(file)}")
-        blocks = np.asarray(file["fc3"][:], dtype=float)
-        rows = np.asarray(file["p2s_map"][:], dtype=int) if "p2s_map" in file else np.sort(supercell.home)
+        blocks = numbers_in(file, "fc3")
+        rows = whole_numbers_in(file, "p2s_map") if "p2s_map" in file else np.sort(supercell.home)
     count = len(supercell.atoms)
     if blocks.ndim != 6 or blocks.shape[1:] != (count, count, 3, 3, 3):
         fix = f"{path} has {blocks.shape}, not (rows, {count}, {count}, 3, 3, 3)"
         raise InputError("force constants", f"a supercell of {count} atoms", fix)
     if len(blocks) == count:
         rows = np.arange(count)
-    if len(rows) != len(blocks):
-        raise InputError("p2s_map", rows.tolist(), f"{path} has {len(blocks)} rows")
+    phonopy.require_rows(path, rows, len(blocks), count)
     return from_blocks(supercell, rows, third=blocks)
 
 

@@ -25,7 +25,7 @@ from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks,
 from ldmd.force_constants.exchange.files import numbers, require_file
 from ldmd.force_constants.exchange.kinds import split_names
 from ldmd.force_constants.exchange.supercell import Supercell, matched, repeated
-from ldmd.safe_files import load_yaml, open_hdf5
+from ldmd.safe_files import load_yaml, numbers_in, open_hdf5, text_in, whole_numbers_in
 from ldmd.store import write_atomically
 
 _BOHR = physical.physical_constants["Bohr radius"][0] * 1e10
@@ -41,6 +41,8 @@ UNITS = {
 }
 """eV/Angstrom^2 per unit, by phonopy's names in small letters."""
 LENGTHS = {"angstrom": 1.0, "au": _BOHR}
+SHOWN = 10
+"""Atoms of a list that an error shows."""
 LARGEST_LENGTH = 1e4
 """Angstrom."""
 SMALLEST_VOLUME = 1e-2
@@ -216,9 +218,15 @@ def _constants(path: Path, supercell: Supercell, blocks: np.ndarray, rows: np.nd
         rows = np.arange(count)
     elif rows is None:
         rows = np.sort(supercell.home)
-    if len(rows) != len(blocks) or rows.min() < 0 or rows.max() >= count:
-        raise InputError("p2s_map", rows.tolist(), f"{path} has {len(blocks)} rows and {count} atoms")
+    require_rows(path, rows, len(blocks), count)
     return from_blocks(supercell, rows, second=blocks)
+
+
+def require_rows(path: Path, rows: np.ndarray, blocks: int, atoms: int) -> None:
+    """Refuse a list of atoms that is not that of the rows of force constants."""
+    if len(rows) != blocks or not blocks or rows.min() < 0 or rows.max() >= atoms:
+        fix = f"{path} has {blocks} rows and {atoms} atoms"
+        raise InputError("p2s_map", rows[:SHOWN].tolist(), fix)
 
 
 def _text(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -244,9 +252,9 @@ def _hdf5(path: Path) -> tuple[np.ndarray, np.ndarray | None, str | None]:
         if len(names) != 1:
             fix = f"needs one dataset 'force_constants' or 'fc2'; it has {', '.join(file)}"
             raise InputError("force constants", path, fix)
-        unit = file["physical_unit"][0].decode() if "physical_unit" in file else None
-        rows = np.asarray(file["p2s_map"][:], dtype=int) if "p2s_map" in file else None
-        return np.asarray(file[names[0]][:], dtype=float), rows, unit
+        unit = text_in(file, "physical_unit") if "physical_unit" in file else None
+        rows = whole_numbers_in(file, "p2s_map") if "p2s_map" in file else None
+        return numbers_in(file, names[0]), rows, unit
 
 
 def _factor(path: Path, unit: str) -> float:
