@@ -244,6 +244,13 @@ def test_force_constants_that_reach_half_the_supercell_fail(tmp_path: Path) -> N
     assert all(check.passed for check in end_checks(large, large))
 
 
+def test_a_reach_of_exactly_half_the_supercell_fails(polar: ForceConstants) -> None:
+    """Atoms half a supercell apart see each other from two sides."""
+    half = 1.5 * float(polar.supercell.primitive.cell.lengths().min())
+    for reach, names in ((half, {"reach of order 2", "reach of order 3"}), (half - 0.15, set())):
+        assert failed(CrystalForceConstants(polar, polar, reach=(reach, reach))) == names
+
+
 def test_a_triplet_that_goes_half_around_the_cell_fails(polar: ForceConstants) -> None:
     """One element among three atoms, as large as any, with its third atom where the supercell ends."""
     assert polar.third is not None
