@@ -158,7 +158,8 @@ class Crystal(Section):
     born: RelativePath | None = option(
         None,
         "BORN file of phonopy, relative to this folder: Born charges and dielectric tensor for the splitting of "
-        "longitudinal and transverse modes of a polar crystal, which a short-ranged potential does not know.",
+        "longitudinal and transverse modes of a polar crystal, which a short-ranged potential does not know; left out, "
+        "those of the yaml file of force-constants, or of a file BORN beside it.",
         example='"BORN"',
     )
 

@@ -120,6 +120,7 @@ def test_published_relaxation_times_come_out_of_a_case(pbesol: tuple[ReportConte
         "change that restored the sum rules of order 3",
         "order 2 half a supercell away, of its largest",
         "order 3 half a supercell away, of its largest",
+        "frequencies of equivalent waves, of the highest",
     }
     rows = summary(contents)["crystal"]["conductivity"]
     assert {row["mesh"] for row in rows} >= {"5 × 5 × 5", "7 × 7 × 7", "9 × 9 × 9"}
