@@ -222,7 +222,8 @@ def relax_case(folder: Path, potential_name: str | None = None, volume: bool = F
 
     case = load_case(folder, potential_name, structure_needed=False)
     start = case.structure if case.structure.is_file() else folder / case.settings.material.structure
-    potential, atoms = read_potential(case.settings.potential, case.folder), read_structure(start)
+    atoms = read_structure(start)
+    potential = read_potential(case.settings.potential, case.folder, set(atoms.get_chemical_symbols()))
     relaxed = _relaxed(atoms, potential, volume, case.settings.crystal is not None)
     write_structure(relaxed, case.structure)
     before, after = state_of(atoms, potential), state_of(relaxed, potential)

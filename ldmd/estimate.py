@@ -77,7 +77,7 @@ def _differences_seconds(problem: Problem) -> float:
 
     potential, atoms = problem.potential, _displaced(problem)
     if not isinstance(potential, AsePotential):
-        potential = as_black_box(problem.settings.potential, problem.case.folder)
+        potential = as_black_box(problem.settings.potential, problem.case.folder, atoms.get_chemical_symbols())
     needed = sum(evaluations_needed(atoms, problem.pair_cutoff)) + STEP_EVALUATIONS
     potential.forces(atoms)  # makes the calculator
     atoms.positions[0, 0] += 1e-4  # calculators remember their last answer

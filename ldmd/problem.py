@@ -218,7 +218,7 @@ class Problem:
 
         potential = self.potential
         if not isinstance(potential, AsePotential):
-            potential = as_black_box(self.settings.potential, self.case.folder)
+            potential = as_black_box(self.settings.potential, self.case.folder, self.atoms.get_chemical_symbols())
         return evaluations(potential, self.case.folder / ".ldmd" / "forces.record")
 
     @property
@@ -280,7 +280,7 @@ def load_problem(case: Case, settings: Settings) -> Problem:
         return _load_imported(case, settings)
     unit = read_structure(case.structure)
     atoms = unit if settings.crystal is None else unit.repeat(settings.crystal.supercell)
-    potential = read_potential(case.settings.potential, case.folder)
+    potential = read_potential(case.settings.potential, case.folder, set(atoms.get_chemical_symbols()))
     if isinstance(potential, AsePotential):
         require_knows(atoms, potential)
         if settings.lattice.force_constants == "autodiff":
