@@ -35,13 +35,13 @@ VERSIONS = {
     "residuals": 1,
     "linewidths": 2,
     "conductivity": 1,
-    "dynamics": 1,
+    "dynamics": 2,  # energies in the flux count from the mean of each species at rest
     "green-kubo": 1,
     "anharmonicity": 1,
     "minima": 1,
     "width-convergence": 1,
     "self-consistent": 1,
-    "diagnosis": 4,
+    "diagnosis": 5,  # every radius where a part of the potential ends may be a kink, not the outer cutoff only
     "mesh": 1,
     "portrait": 1,
     "anharmonicity-by-temperature": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import jax
@@ -23,6 +24,8 @@ from ldmd.dynamics.pairs import PairList
 from ldmd.dynamics.trajectory import Trajectory
 from ldmd.potentials.base import SitePotential
 
+DIGITS = 8
+"""Of the last scaling of velocities: 1e-5 K, far below what the mean energy of the equilibration is known to."""
 COUPLING_TIME = 0.1
 """ps, of the stochastic velocity rescaling during equilibration."""
 
@@ -48,7 +51,7 @@ class _Progress:
     done: int
     """Samples so far, equilibration included."""
     equilibrium: list[float]
-    """Total energies (eV) of the second half of the equilibration."""
+    """Total energies (eV) of the second half of the equilibration, counted from that of the structure at rest."""
     records: list[np.ndarray]
     """Rows of potential flux, kinetic flux, potential and kinetic energy."""
     frames: list[np.ndarray]
@@ -81,7 +84,7 @@ def run_replica(
         except BaseException:
             checkpoint.save(_arrays(engine, state))
             raise
-    return _trajectory(atoms, settings, state)
+    return _trajectory(atoms, settings, state, engine.rest_energy)
 
 
 def _start(engine: Engine, atoms: Atoms, settings: ReplicaSettings) -> _Progress:
@@ -118,10 +121,12 @@ def _at_mean_energy(phase: Phase, samples: Samples, mean: float) -> Phase:
     """Scale the velocities so that the microcanonical run has the mean energy of the canonical one.
 
     Otherwise the run would keep the energy of one instant, and its temperature would be off by T sqrt(2/3N) or so.
+    The factor is rounded to ``DIGITS``, so that the round-off of energies decides nothing: a potential whose energies
+    have other constants gives the same run.
     """
     kinetic = float(samples.kinetic_energy[-1])
     wanted = mean - float(samples.potential_energy[-1])
-    factor = np.sqrt(max(wanted, 0.25 * kinetic) / kinetic)
+    factor = round(math.sqrt(max(wanted, 0.25 * kinetic) / kinetic), DIGITS)
     return dataclasses.replace(phase, velocities=phase.velocities * factor)
 
 
@@ -130,7 +135,7 @@ def _rows(samples: Samples) -> np.ndarray:
     return np.concatenate([np.asarray(x) for x in (samples.potential_flux, samples.kinetic_flux, *columns)], axis=1)
 
 
-def _trajectory(atoms: Atoms, settings: ReplicaSettings, state: _Progress) -> Trajectory:
+def _trajectory(atoms: Atoms, settings: ReplicaSettings, state: _Progress, rest_energy: float) -> Trajectory:
     rows, frames = np.concatenate(state.records), np.array(state.frames)
     momentum = atoms.get_masses() @ np.asarray(state.phase.velocities)
     return Trajectory(
@@ -141,7 +146,7 @@ def _trajectory(atoms: Atoms, settings: ReplicaSettings, state: _Progress) -> Tr
         potential_flux=rows[:, :3],
         kinetic_flux=rows[:, 3:6],
         temperature=temperature_of(rows[:, 7], len(atoms)),
-        energy=(rows[:, 6] + rows[:, 7]) / len(atoms),
+        energy=(rest_energy + rows[:, 6] + rows[:, 7]) / len(atoms),
         frame_interval=settings.samples_per_frame * settings.stride * settings.time_step,
         frame_positions=frames[:, 0],
         frame_forces=frames[:, 1],
