@@ -25,3 +25,7 @@ class InputError(Exception):
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str]]:
         """Three arguments, so that the error survives the way home from a worker process."""
         return type(self), (self.field, self.value, self.fix)
+
+
+class MissingProperty(InputError):
+    """A calculator was asked for something that it does not compute; whoever can do without catches this."""

@@ -36,6 +36,7 @@ from ldmd.lattice.broadening import Broadening
 from ldmd.lattice.linewidths import Linewidths, linewidths
 from ldmd.lattice.modes import Modes
 from ldmd.lattice.self_consistent import self_consistent_linewidths
+from ldmd.potentials.ends import radius_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -316,7 +317,7 @@ def _scan(subject: Subject, conditions: Conditions, rows: np.ndarray) -> _Scan |
     if potential is None:
         return None
     motions, largest = subject.modes.displacements[:, rows], max(conditions.steps)
-    share = kink_share(atoms, potential.species, potential.switching, motions, largest)
+    share = kink_share(atoms, potential.species, radius_table(potential), motions, largest)
     gamma, slope = np.full((len(rows), len(conditions.steps)), np.nan), unmeasured(len(rows))
     chosen = np.flatnonzero(share > STRETCHED)
     if len(chosen):
