@@ -73,7 +73,8 @@ class Potential(Section):
     )
     calculator: str | None = option(
         None,
-        "For ase: where the calculator is imported from, package.module:Name.",
+        "For ase: where the calculator is imported from, package.module:Name: a class derived from an ASE calculator, "
+        "or a function annotated to return one. Its module is run: such a case is a program, to be trusted as one.",
         example='"ase.calculators.emt:EMT"',
     )
     arguments: dict[str, Any] = option(

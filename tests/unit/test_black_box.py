@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import resource
@@ -20,10 +21,11 @@ from ase.build import bulk
 from ase.constraints import FixAtoms
 from small_silica import CASE, oblique, silica_potential
 
-from ldmd.errors import InputError
+from ldmd.errors import InputError, MissingProperty
 from ldmd.potentials.black_box import AsePotential, require_knows, with_files_of
 from ldmd.potentials.black_box_relaxation import evaluate_black_box, relax_black_box
 from ldmd.potentials.calculator import LdmdCalculator
+from ldmd.potentials.calculator_source import why_not_called
 from ldmd.potentials.evaluations import Displacement, evaluations
 from ldmd.potentials.record import FileRecord
 from ldmd.relaxation import evaluate
@@ -47,6 +49,54 @@ def calls(log: Path) -> int:
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("os:system", "is a builtin_function_or_method"),
+        ("subprocess:run", "is a function that does not say what it returns"),
+        ("subprocess:Popen", "is a class, but not of an ASE calculator"),
+        ("pathlib:Path.unlink", "is a function that does not say what it returns"),
+        ("foreign_calculators:unmarked", "def unmarked(...) -> Calculator"),
+        ("foreign_calculators:Springs.log_file", "is a function that does not say"),
+        ("foreign_calculators:PARTIAL", "is a partial"),
+        ("builtins:eval", "is a builtin_function_or_method"),
+        ("os:environ", "is a _Environ"),
+    ],
+)
+def test_nothing_is_called_that_is_not_meant_to_give_a_calculator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    """Whatever would have been called leaves no trace; the error is one line."""
+    monkeypatch.chdir(tmp_path)
+    for arguments in ({}, {"command": "touch trace"}, {"args": ["touch", "trace"]}):
+        with pytest.raises(InputError, match="potential.calculator") as caught:
+            AsePotential(name, arguments).made()
+        assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ase.calculators.emt:EMT",
+        "ldmd.potentials.lammps:lammps_calculator",
+        "ldmd.potentials.calculator:tersoff_calculator",
+        "ldmd.potentials.reading:calculator",
+        "foreign_calculators:springs_of_file",
+        "foreign_calculators:Springs.stiff",
+        "foreign_calculators:either",
+        "foreign_calculators:wrapped",
+        "foreign_calculators:of_a_type_for_checkers",
+    ],
+)
+def test_classes_and_marked_functions_may_be_called(name: str) -> None:
+    module, _, rest = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in rest.split("."):
+        found = getattr(found, part)
+    assert why_not_called(found) is None
+
+
+@pytest.mark.parametrize(
     ("calculator", "arguments", "said"),
     [
         ("ase.calculators.emt", {}, "give package.module:Name"),
@@ -57,7 +107,8 @@ def calls(log: Path) -> int:
         ("ase.calculators.emt:ETM", {}, "did you mean EMT?"),
         (SPRINGS, {"stiffness": 3}, "refuses them (TypeError"),
         ("ldmd.potentials.calculator:tersoff_calculator", {"parameters": "none"}, "no such file"),
-        ("foreign_calculators:no_calculator", {}, "makes a int; name a class or function"),
+        ("foreign_calculators:no_calculator", {}, "a function that does not say what it returns"),
+        ("foreign_calculators:promised_calculator", {}, "makes a int; name a class or function"),
         (SPRINGS, {"log": object()}, "give numbers, text, lists and tables only"),
     ],
 )
@@ -190,8 +241,10 @@ def test_a_relaxation_that_cannot_converge_says_so(caplog: pytest.LogCaptureFixt
 
 def test_a_box_without_stress_has_no_pressure() -> None:
     assert np.isnan(evaluate_black_box(copper(), AsePotential(SPRINGS)).pressure)
-    with pytest.raises(InputError, match="failed"):
+    with pytest.raises(MissingProperty, match="does not compute stress"):
         AsePotential(SPRINGS).stress(copper())
+    promising = AsePotential("foreign_calculators:Promising")
+    assert "stress" in promising.offers() and np.isnan(evaluate_black_box(copper(), promising).pressure)
 
 
 def test_a_record_comes_back(tmp_path: Path) -> None:
