@@ -14,6 +14,7 @@ from ase.data import atomic_numbers, covalent_radii
 from ldmd.potentials.base import SitePotential
 from ldmd.potentials.black_box import AsePotential
 from ldmd.potentials.black_box_relaxation import evaluate_black_box
+from ldmd.potentials.contract import SHIFT
 from ldmd.potentials.ends import radius_table
 from ldmd.relaxation import State, evaluate
 from ldmd.results import Check, quantity
@@ -127,14 +128,14 @@ def inspect_structure(atoms: Atoms, potential: Potential | None, crystal: bool =
 
 
 def force_noise(atoms: Atoms, potential: AsePotential, forces: np.ndarray) -> float:
-    """Root mean square change (eV/Angstrom) of the components of the ``forces`` (N, 3) under rigid translations.
+    """Root mean square change (eV/Angstrom) of the components of the ``forces`` (N, 3) under small rigid translations.
 
-    Nothing but round-off changes them: 1e-14 in double precision, 1e-6 to 1e-4 in single.
+    Nothing but round-off changes them: by 1e-14 in double precision, 1e-6 to 1e-4 in single.
     """
     generator, changes = np.random.default_rng(1), []
     for _ in range(TRANSLATIONS):
         moved = atoms.copy()
-        moved.positions += generator.uniform(-1.0, 1.0, size=3)
+        moved.positions += generator.uniform(-SHIFT, SHIFT, size=3)
         moved.wrap()
         changes.append(potential.forces(moved) - forces)
     return float(np.sqrt(np.mean(np.square(changes))))
