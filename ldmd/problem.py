@@ -318,8 +318,6 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     else:
         field = "material.structure" if settings.crystal is None else "crystal.supercell"
         require_fits(atoms, potential.species, potential.switching, field)
-    if settings.crystal is None:
-        _require_disorder(atoms)
     problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit)
     force = problem.inspection.largest_force
     if not force <= NOT_A_MINIMUM:
@@ -328,13 +326,21 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     return problem
 
 
-def _require_disorder(atoms: Atoms) -> None:
-    """Refuse a perfect crystal as if it were a glass.
+def require_disorder(problem: Problem) -> None:
+    """Refuse to compare the two methods for a perfect crystal that is given as if it were a glass.
 
     Its modes at Gamma of the given cell are degenerate, and in a small cell find nothing to scatter with.
+
+    Raises
+    ------
+    InputError
+        For many copies of a small primitive cell without a [crystal] section.
     """
     from ldmd.force_constants.crystal_symmetry import copies_in
 
+    if problem.unit is not None:
+        return
+    atoms = problem.atoms
     copies = copies_in(atoms)
     size = len(atoms) // copies
     if len(atoms) == 1 or (copies >= MANY_COPIES and size <= LARGEST_CRYSTAL):

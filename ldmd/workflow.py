@@ -15,7 +15,7 @@ import numpy as np
 
 from ldmd.checkpoint import Checkpoint
 from ldmd.digest import digest
-from ldmd.problem import Problem
+from ldmd.problem import Problem, require_disorder
 from ldmd.progress import progress, replica_progress
 from ldmd.settings import Settings
 from ldmd.stages import DIAGNOSIS, WIDTH_STAGES, replica_parts, replica_settings, stage_parts
@@ -66,9 +66,10 @@ class Results:
 def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     """Run every stage that is missing.
 
-    A structure without usable force constants ends after its inspection, and a potential that cannot be
-    differentiated after lattice dynamics: its heat flux is not known.
+    A perfect crystal without its section is refused. A structure without usable force constants ends after its
+    inspection, and a potential that cannot be differentiated after lattice dynamics: its heat flux is not known.
     """
+    require_disorder(problem)
     if not problem.inspection.usable:
         return Results(problem.inspection)
     runner = Runner(problem, problem.store, provenance)
