@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ldmd.case import CASE_FILE, Case, load_case, potentials_of, resolved, template
 from ldmd.case_report import citations_for, provenance_of, report_contents, reports_of, write_case_report
 from ldmd.errors import InputError
-from ldmd.problem import Problem, load_problem
+from ldmd.problem import Problem, load_problem, require_disorder
 from ldmd.progress import duration, progress
 from ldmd.stages import stages_of
 from ldmd.store import write_atomically
@@ -105,6 +105,7 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
     from ldmd.conservative_forces import soundness_checks
 
     problem = _problem(folder, quick, potential)
+    require_disorder(problem)
     inspection, resolution, sound = problem.inspection, _resolution(problem), soundness_checks(problem)
     lines = [
         f"{problem.settings.material.name}: {len(problem.atoms)} atoms, {inspection.density:.3f} g/cm^3",

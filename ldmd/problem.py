@@ -37,6 +37,8 @@ EXACT = 1e-9
 LARGEST_CRYSTAL = 60
 """Atoms of a primitive cell whose copies are a crystal, which meshes of wave vectors are for; a larger one may be a
 piece of glass that somebody repeated."""
+MANY_COPIES = 8
+"""Of a primitive cell: from so many on, most modes at Gamma are degenerate with others."""
 NOT_A_MINIMUM = 1e-3
 """eV/Angstrom: with larger forces the structure was not relaxed with this potential at all."""
 
@@ -342,8 +344,6 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     found = read_structure_file(case.structure)
     unit = found.atoms
     atoms = in_reduced_cell(unit if settings.crystal is None else unit.repeat(settings.crystal.supercell))
-    if settings.crystal is None:
-        _require_disorder(atoms)
     potential = read_potential(case.settings.potential, case.folder, set(atoms.get_chemical_symbols()))
     if isinstance(potential, AsePotential):
         require_knows(atoms, potential)
@@ -364,16 +364,24 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     return problem
 
 
-def _require_disorder(atoms: Atoms) -> None:
-    """Refuse a perfect crystal as if it were a glass.
+def require_disorder(problem: Problem) -> None:
+    """Refuse to compare the two methods for a perfect crystal that is given as if it were a glass.
 
     Its modes at Gamma of the given cell are degenerate, and in a small cell find nothing to scatter with.
+
+    Raises
+    ------
+    InputError
+        For many copies of a small primitive cell without a [crystal] section.
     """
     from ldmd.force_constants.crystal_symmetry import copies_in
 
+    if problem.unit is not None:
+        return
+    atoms = problem.atoms
     copies = copies_in(atoms)
     size = len(atoms) // copies
-    if len(atoms) == 1 or (copies > 1 and size <= LARGEST_CRYSTAL):
+    if len(atoms) == 1 or (copies >= MANY_COPIES and size <= LARGEST_CRYSTAL):
         value = f"{copies} {'copy' if copies == 1 else 'copies'} of a cell of {size} {'atom' if size == 1 else 'atoms'}"
         fix = "a perfect crystal: give one unit cell as the structure and add a [crystal] section"
         raise InputError("material.structure", value, fix)
