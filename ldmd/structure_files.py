@@ -172,8 +172,11 @@ def _of_cif(text: str, path: Path) -> list[Atoms]:
         if not block.has_structure():
             continue
         shares = block.get("_atom_site_occupancy") or []
-        if not all(isinstance(share, int | float) and abs(share - 1.0) < 1e-3 for share in shares):
-            raise InputError(FIELD, path, "has sites that are partly occupied; give a structure with whole atoms")
+        partly = [share for share in shares if not isinstance(share, int | float) or abs(share - 1.0) > 1e-3]
+        if partly:
+            found_there = f"has {len(partly)} sites that are partly occupied ({str(partly[0])[:10]})"
+            fix = "give a structure with whole atoms, or write 1 where a site is meant to be full"
+            raise InputError(FIELD, path, f"{found_there}; {fix}")
         atoms = block.get_unsymmetrized_structure()
         if block.get_spacegroup(True).no == 1:
             atoms.set_pbc(True)

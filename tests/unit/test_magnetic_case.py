@@ -82,7 +82,7 @@ def test_other_moments_give_other_results_of_a_case_that_has_some(folder: Path, 
     assert explain_stages(folder, False)[0] == "modes: stored"
     for moment, stiffness in ((0.0, 1.0), (0.5, 1.1)):
         write_structure(with_moments(disordered, moment), folder / "structure.extxyz")
-        assert explain_stages(folder, False)[0] == "modes: to be computed (changed: structure.magnetic moments)"
+        assert explain_stages(folder, False)[0] == "modes: to be computed (changed: system.magnetic moments)"
         assert highest(folder) == pytest.approx(parallel * np.sqrt(stiffness / 1.4), rel=1e-7)
     write_structure(disordered, folder / "structure.extxyz")
     assert explain_stages(folder, False)[0] == "modes: stored"
@@ -93,7 +93,7 @@ def test_other_masses_give_other_results_of_a_case_that_has_some(folder: Path, d
     atoms = disordered.copy()
     atoms.set_masses(4.0 * atoms.get_masses())
     write_structure(atoms, folder / "structure.extxyz")
-    assert explain_stages(folder, False)[0] == "modes: to be computed (changed: structure.masses)"
+    assert explain_stages(folder, False)[0] == "modes: to be computed (changed: system.masses)"
     assert highest(folder) == pytest.approx(before / 2.0, rel=1e-9)
     assert any(
         "masses of Cu in amu (atoms), standard 63.546: 254.184 (7)" in line for line in check_case(folder, False)[0]
