@@ -9,16 +9,23 @@ call of the parser: a mistake in our own code must still be seen as one.
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import lzma
 import pickle
 import struct
 import tarfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from ldmd.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 BAD_DATA: tuple[type[BaseException], ...] = (
     # A value, a key, an index or a type that the parser did not expect; UnicodeError and LinAlgError are ValueErrors.
@@ -29,6 +36,7 @@ BAD_DATA: tuple[type[BaseException], ...] = (
     NameError,  # a variable that is set only where an expected line was found
     AssertionError,
     SyntaxError,  # of ast.literal_eval and of XML
+    tokenize.TokenError,
     StopIteration,
     # Numbers beyond reason.
     ArithmeticError,
@@ -61,7 +69,22 @@ def foreign_parser(
     """Turn what a parser raises into one ``InputError`` that names the file and the parser's reason.
 
     ``field`` and ``fix`` are those of ``InputError``; ``also`` are classes of the parser's own that derive from
-    ``Exception`` directly. An ``InputError`` from inside passes as it is.
+    ``Exception`` directly. An ``InputError`` from inside passes as it is. What the parser prints goes to the log.
+    NumPy does not warn of numbers that overflow in the block: they become infinite or NaN, which the caller has to
+    look for.
+
+    Raises
+    ------
+    InputError
+        Where the block raises one of ``BAD_DATA`` or ``also``.
+    """
+    with reading(field, path, f"cannot be read ({{reason}}); {fix}", also):
+        yield
+
+
+@contextlib.contextmanager
+def reading(field: str, value: object, failure: str, also: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+    """``foreign_parser`` with words of its own: ``{reason}`` in ``failure`` stands for the first line of the error.
 
     Raises
     ------
@@ -69,11 +92,29 @@ def foreign_parser(
         Where the block raises one of ``BAD_DATA`` or ``also``.
     """
     try:
-        yield
+        with np.errstate(all="ignore"), quiet():
+            yield
     except InputError:
         raise
+    except ModuleNotFoundError as error:
+        package = (error.name or str(error)).partition(".")[0]
+        fix = failure.replace("{reason}", f"needs the package {package}: pip install {package}")
+        raise InputError(field, value, fix) from error
     except (*BAD_DATA, *also) as error:
-        raise InputError(field, path, f"cannot be read ({reason_of(error)}); {fix}") from error
+        raise InputError(field, value, failure.replace("{reason}", reason_of(error))) from error
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Send what a program prints to the log: standard output is for results, in JSON where that was asked for."""
+    written = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(written):
+            yield
+    finally:
+        for line in written.getvalue().splitlines():
+            if line.strip():
+                logger.debug("%s", line)
 
 
 def reason_of(error: BaseException) -> str:

@@ -6,10 +6,11 @@ import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ldmd.errors import InputError
-from ldmd.foreign import BAD_DATA, LONGEST_REASON, foreign_parser
+from ldmd.foreign import BAD_DATA, LONGEST_REASON, foreign_parser, reading
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,25 @@ def test_classes_of_the_parsers_own_are_named_by_the_caller() -> None:
         raise Unknown("no such format")
     with pytest.raises(Unknown), foreign_parser("file", "a", "mend it"):
         raise Unknown("no such format")
+
+
+def test_a_package_that_is_missing_is_named_with_its_command() -> None:
+    with pytest.raises(InputError, match="pip install netCDF4"), foreign_parser("file", "a.nc", "give another format"):
+        raise ModuleNotFoundError("No module named 'netCDF4.utils'", name="netCDF4.utils")
+
+
+def test_what_a_parser_prints_is_not_among_our_results(capsys: pytest.CaptureFixture[str]) -> None:
+    with foreign_parser("file", "a", "mend it"):
+        print("Welcome to a parser")  # noqa: T201
+    assert capsys.readouterr().out == ""
+
+
+def test_the_words_may_be_the_callers() -> None:
+    with pytest.raises(InputError) as found, reading("--fc3", "FORCES_FC3", "phono3py says {reason}; give another"):
+        raise ValueError("too few lines")
+    assert str(found.value) == "--fc3 = FORCES_FC3: phono3py says too few lines; give another"
+
+
+def test_numbers_that_overflow_inside_do_not_warn() -> None:
+    with foreign_parser("file", "a", "mend it"):
+        assert np.isinf(np.array([1e300]) * 1e300).all()

@@ -117,8 +117,9 @@ REFUSED = {
     "a label of capitals": (xyz(species="GA As Ga As"), "is it Ga? then write Ga"),
     "zero bytes": (xyz().encode() + b"\0", "binary"),
     "every byte": (bytes(range(256)) * 8, "binary"),
+    "a line without end": (xyz(HEADER + " note=" + "x" * 200_000), "a line has more than"),
     "half an archive": (gzip.compress(xyz().encode())[:40], "damaged archive"),
-    "a bomb": (gzip.compress(b" " * (LARGEST + 100), 9), "unpacks to more than 64 MiB"),
+    "a bomb": (gzip.compress(b" " * (LARGEST + 100), 9), f"unpacks to more than {LARGEST // 2**20} MiB"),
 }
 
 
@@ -141,7 +142,7 @@ def test_garbage_of_any_ending(tmp_path: Path, ending: str) -> None:
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "sparse.extxyz").open("wb") as file:
         file.truncate(20 * 2**30)
-    assert "is larger than 64 MiB" in refused(tmp_path / "sparse.extxyz")
+    assert f"is larger than {LARGEST // 2**20} MiB" in refused(tmp_path / "sparse.extxyz")
 
 
 def with_masses(name: str, masses: str) -> str:
