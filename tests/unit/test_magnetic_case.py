@@ -138,6 +138,17 @@ def test_a_primitive_cell_knows_moments() -> None:
     assert (len(cubic), len(tetragonal)) == (48, 16)
 
 
+@pytest.mark.parametrize("matrix", [(2, 1, 3), [[1, 1, 0], [0, 2, 0], [0, 0, 1]]])
+def test_a_supercell_keeps_what_a_calculator_may_look_at(matrix: list) -> None:
+    unit = copper("antiparallel")
+    unit.info["spin"] = 3
+    primitive = primitive_of(unit)
+    found = supercell_of(primitive, matrix)
+    assert found.atoms.info == {"spin": 3}
+    expected = primitive.get_initial_magnetic_moments()[found.sites]
+    np.testing.assert_array_equal(found.atoms.get_initial_magnetic_moments(), expected)
+
+
 def test_the_symmetry_of_phono3py_knows_moments() -> None:
     """Tetragonal where layers alternate: 16 rotations and not the 48 of copper."""
     rotations = []
