@@ -37,6 +37,8 @@ EXACT = 1e-9
 LARGEST_CRYSTAL = 60
 """Atoms of a primitive cell whose copies are a crystal, which meshes of wave vectors are for; a larger one may be a
 piece of glass that somebody repeated."""
+MANY_COPIES = 8
+"""Of a primitive cell: from so many on, most modes at Gamma are degenerate with others."""
 NOT_A_MINIMUM = 1e-3
 """eV/Angstrom: with larger forces the structure was not relaxed with this potential at all."""
 
@@ -325,8 +327,6 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     found = read_structure_file(case.structure)
     unit = found.atoms
     atoms = in_reduced_cell(unit if settings.crystal is None else unit.repeat(settings.crystal.supercell))
-    if settings.crystal is None:
-        _require_disorder(atoms)
     potential = read_potential(case.settings.potential, case.folder)
     if isinstance(potential, AsePotential):
         require_knows(atoms, potential)
@@ -335,6 +335,8 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     else:
         field = "material.structure" if settings.crystal is None else "crystal.supercell"
         require_fits(atoms, potential.species, potential.switching, field)
+    if settings.crystal is None:
+        _require_disorder(atoms)
     problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit, found.remarks)
     problem.described(atoms)
     force = problem.inspection.largest_force
@@ -353,7 +355,7 @@ def _require_disorder(atoms: Atoms) -> None:
 
     copies = copies_in(atoms)
     size = len(atoms) // copies
-    if len(atoms) == 1 or (copies > 1 and size <= LARGEST_CRYSTAL):
+    if len(atoms) == 1 or (copies >= MANY_COPIES and size <= LARGEST_CRYSTAL):
         value = f"{copies} {'copy' if copies == 1 else 'copies'} of a cell of {size} {'atom' if size == 1 else 'atoms'}"
         fix = "a perfect crystal: give one unit cell as the structure and add a [crystal] section"
         raise InputError("material.structure", value, fix)

@@ -137,7 +137,10 @@ class MeshLinewidths:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DirectSolution:
-    """The linearised Boltzmann equation solved with the whole collision matrix; intraband."""
+    """The linearised Boltzmann equation solved with the whole collision matrix.
+
+    In a ``MeshConductivity`` completed by what group velocities miss of degenerate bands, with relaxation times.
+    """
 
     kappa: np.ndarray = quantity(("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "conductivity tensor")
     per_mode: np.ndarray = quantity(
@@ -199,8 +202,7 @@ class MeshConductivity:
             "total": self.relaxation_time + interband,
         }
         if self.direct is not None:
-            direct = self.direct.kappa + self.degenerate
-            parts |= {"direct": direct, "direct total": direct + interband}
+            parts |= {"direct": self.direct.kappa, "direct total": self.direct.kappa + interband}
         if part not in parts:
             raise InputError("conductivity", part, f"choose from {', '.join(parts)}")
         return np.asarray(parts[part])
@@ -225,11 +227,14 @@ def transport(
     direct: DirectSolution | None = None,
     checks: Sequence[Check] = (),
 ) -> MeshConductivity:
-    """Conductivities at all temperatures and statistics of the linewidths; isotopes scatter too."""
+    """Conductivities at all temperatures and statistics of the linewidths; isotopes scatter too.
+
+    ``direct`` is as an engine has it, with group velocities only; the result's is completed.
+    """
     shape = widths.gamma.shape
     relaxation_time, degenerate = (np.empty((*shape[:2], 3, 3)) for _ in range(2))
     interband = np.empty((len(KERNELS), *shape[:2], 3, 3))
-    own, pairs, capacities = (np.empty(shape) for _ in range(3))
+    own, pairs, missed, capacities = (np.empty(shape) for _ in range(4))
     for t, s in np.ndindex(*shape[:2]):
         statistics, temperature = statistics_named(widths.statistics[s]), float(widths.temperatures[t])
         safe = np.where(bands.vibrating, bands.frequencies, 1.0)
@@ -240,7 +245,11 @@ def transport(
             if k == 0:
                 relaxation_time[t, s] = _tensor(parts.intraband.sum(axis=(0, 1)))
                 degenerate[t, s] = _tensor(parts.degenerate.sum(axis=(0, 1)))
-                own[t, s], pairs[t, s] = (part[..., :3].mean(axis=-1) for part in (parts.intraband, parts.interband))
+                own[t, s], pairs[t, s], missed[t, s] = (
+                    part[..., :3].mean(axis=-1) for part in (parts.intraband, parts.interband, parts.degenerate)
+                )
+    if direct is not None:
+        direct = DirectSolution(kappa=direct.kappa + degenerate, per_mode=direct.per_mode + missed)
     return MeshConductivity(
         engine=engine,
         grid=bands.grid,

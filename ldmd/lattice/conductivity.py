@@ -72,7 +72,7 @@ def quasi_harmonic_green_kubo(
     """
     index = np.flatnonzero(modes.vibrating)
     has_channel = np.zeros(len(gamma), dtype=bool)
-    has_channel[index] = scattered(gamma[index])
+    has_channel[index] = scattered(gamma[index], modes.frequencies[index])
     total, intraband, per_mode = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros(len(modes.frequencies))
     for rows in np.array_split(index, max(1, len(index) // 256)):
         weight = _pair_weights(modes, gamma, statistics, temperature, rows, index)

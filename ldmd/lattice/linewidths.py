@@ -41,7 +41,9 @@ from ldmd.units import FORCE_TO_ACCELERATION, HBAR
 Engine = Literal["auto", "numpy", "jax"]
 
 NO_CHANNEL = 1e-6
-"""Of the median linewidth: what is narrower finds nothing to scatter with in this cell; what is left is rounding."""
+"""Of the largest linewidth: what is narrower finds nothing to scatter with here, and what is left is rounding."""
+ENDLESS = 1e-10
+"""Of the highest frequency: a linewidth below it is rounding even where all modes have such ones."""
 
 PREFACTOR = 2.0 * np.pi * HBAR / 16.0 * FORCE_TO_ACCELERATION**3
 """Of the sums over pairs m <= n: the 2 is that of the three contributions of a visit."""
@@ -84,13 +86,15 @@ class Linewidths:
     def share_without_channel(self, modes: Modes) -> float:
         """Share of the vibrating modes that find no channel at any temperature, with any statistics."""
         gamma = self.gamma.reshape(-1, self.gamma.shape[-1])[:, modes.vibrating]
-        found = np.any([scattered(row) for row in gamma], axis=0)
+        found = np.any([scattered(row, modes.frequencies[modes.vibrating]) for row in gamma], axis=0)
         return float(1.0 - np.mean(found)) if found.size else 0.0
 
 
-def scattered(gamma: np.ndarray) -> np.ndarray:
-    """Mask of the linewidths (mode,) of one condition that are more than rounding, compared with their median."""
-    return np.asarray(gamma > NO_CHANNEL * np.nanmedian(gamma)) if gamma.size else np.zeros(0, dtype=bool)
+def scattered(gamma: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+    """Mask of the linewidths (mode,) of one condition, rad/ps, that are more than rounding: modes with a channel."""
+    known = gamma[np.isfinite(gamma)]
+    least = max(NO_CHANNEL * float(known.max(initial=0.0)), ENDLESS * float(frequencies.max(initial=0.0)))
+    return np.asarray(gamma > least)
 
 
 def linewidths(
