@@ -118,41 +118,29 @@ class Problem:
 
     @functools.cached_property
     def system(self) -> str:
-        """Digest of all that is to be known of the structure, and of the potential."""
-        beyond = self.beyond(self.atoms)
-        return digest(self.geometry, beyond) if beyond else self.geometry
+        """Digest of structure and potential; in reports it names what was computed."""
+        atoms, beyond = self.atoms, self._beyond(self.atoms)
+        geometry = digest(atoms.numbers, atoms.positions, atoms.cell.array, self.potential.fingerprint())
+        return digest(geometry, beyond) if beyond else geometry
 
-    @functools.cached_property
-    def geometry(self) -> str:
-        """Digest of species, positions and cell of the box of the dynamics, and of the potential."""
-        atoms = self.atoms
-        return digest(atoms.numbers, atoms.positions, atoms.cell.array, self.potential.fingerprint())
-
-    def beyond(self, atoms: Atoms) -> dict[str, Any]:
-        """What else of atoms a result depends on, by name: masses, and what a black box can look at.
+    def described(self, atoms: Atoms) -> dict[str, Any]:
+        """All of atoms and potential that a result depends on, by name: the box of the dynamics or the primitive cell.
 
         Raises
         ------
         InputError
             For what a black box could look at but cannot be compared with what was there before.
         """
+        geometry = {"species": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell.array}
+        return {**geometry, "potential": self.potential.fingerprint(), **self._beyond(atoms)}
+
+    def _beyond(self, atoms: Atoms) -> dict[str, Any]:
+        """Masses that are not the standard ones, and what a black box can look at besides."""
+        from ldmd.potentials.black_box import AsePotential
         from ldmd.visible import seen_by_calculators, seen_by_dynamics
 
-        return seen_by_calculators(atoms) if self.is_black_box else seen_by_dynamics(atoms)
-
-    @property
-    def is_black_box(self) -> bool:
-        """Whether the potential is a calculator that may look at anything that ASE keeps with atoms."""
-        from ldmd.potentials.black_box import AsePotential
-
-        return isinstance(self.potential, AsePotential)
-
-    @functools.cached_property
-    def primitive_system(self) -> str:
-        """Digest of the primitive cell of a crystal with its masses, and the potential."""
-        atoms = self.primitive
-        parts = (atoms.numbers, atoms.positions, atoms.cell.array, atoms.get_masses())
-        return digest(*parts, self.potential.fingerprint())
+        black_box = isinstance(self.potential, AsePotential)
+        return seen_by_calculators(atoms) if black_box else seen_by_dynamics(atoms)
 
     @property
     def born_charges(self) -> dict[str, bytes]:
@@ -353,7 +341,7 @@ def load_problem(case: Case, settings: Settings) -> Problem:
         field = "material.structure" if settings.crystal is None else "crystal.supercell"
         require_fits(atoms, potential.species, potential.switching, field)
     problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit, found.remarks)
-    problem.beyond(atoms)
+    problem.described(atoms)
     force = problem.inspection.largest_force
     if not force <= NOT_A_MINIMUM:
         from ldmd.conservative_forces import require_conservative

@@ -29,7 +29,9 @@ class Material(Section):
 
     name: str = option(..., "The material, as the report calls it.")
     structure: RelativePath = option(
-        "structure.extxyz", "A relaxed structure, relative to this folder; extended XYZ keeps the cell."
+        "structure.extxyz",
+        "A relaxed structure in this folder: extended XYZ (which ldmd writes), POSCAR, CIF, LAMMPS data, XSF or gen, "
+        "with masses, magnetic moments and charges where the file has them.",
     )
 
     @field_validator("name")

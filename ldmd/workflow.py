@@ -72,8 +72,7 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     """Run every stage that is missing.
 
     A perfect crystal without its section is refused. A structure without usable force constants ends after its
-    inspection, and a potential that cannot be
-    differentiated after lattice dynamics: its heat flux is not known.
+    inspection, and a potential that cannot be differentiated after lattice dynamics: its heat flux is not known.
 
     Raises
     ------

@@ -442,7 +442,7 @@ def settings_strategy() -> st.SearchStrategy[Settings]:
         smearing=st.none() | st.floats(1e-3, 50),
         direct=st.booleans(),
     )
-    printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
+    printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1).filter(lambda name: ".." not in name)
     return st.builds(
         Settings,
         material=st.builds(Material, name=printable, structure=printable.map(lambda name: f"a/{name}")),
