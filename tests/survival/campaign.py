@@ -73,6 +73,8 @@ class Campaign:
             made = place(self._new("killed"), kind, self.cache)
             for _ in range(min(count, 1 + self.numbers.randrange(2 * KILLS_BETWEEN - 1))):
                 count -= self._disturb(made, kind)
+                if (made.report / "summary.json").exists():
+                    break  # it came to its end: from here on there is nothing to be lost
             self._finish(made, kind, f"{kind}, killed")
 
     def _disturb(self, made: Place, kind: str) -> int:
@@ -94,18 +96,18 @@ class Campaign:
         with contextlib.suppress(ProcessLookupError):
             send(process.pid, number)
         self.counts[f"{number.name} {'to all' if everyone else 'to one'}"] += 1
-        self.counts[f"while {stage}"] += 1
+        self.counts[f"after {stage}"] += 1
         if number is signal.SIGSTOP:
             time.sleep(self.numbers.uniform(0.0, 0.5))
             with contextlib.suppress(ProcessLookupError):
                 send(process.pid, signal.SIGCONT)
-            self._judge(made, kind, _ended(process), f"{kind}, stopped and continued while {stage}")
+            self._judge(made, kind, _ended(process), f"{kind}, stopped and continued after {stage}")
             return 1
         ended = _ended(process)
         if ended.code not in (*ENDED_BY[number], *_USUAL):
-            self._find(made, f"{kind}, {number.name} while {stage}: exit code {ended.code}: {ended.err[-500:]}")
+            self._find(made, f"{kind}, {number.name} after {stage}: exit code {ended.code}: {ended.err[-500:]}")
         if ended.code in (130, 143) and ended.err.count("ldmd: ") != 1:
-            self._find(made, f"{kind}, {number.name} while {stage}: not one line: {ended.err[-500:]}")
+            self._find(made, f"{kind}, {number.name} after {stage}: not one line: {ended.err[-500:]}")
         return 1
 
     # Two at once.
@@ -249,7 +251,9 @@ def _latest(made: Place) -> str:
     """The stage that was written last."""
     kept = sorted((time_of, name) for name, time_of in _kept(made))
     files = [Path(name) for _, name in kept if Path(name).is_file()]
-    return files[-1].parent.name if files else "nothing was written yet"
+    if not files:
+        return "nothing was written yet"
+    return files[-1].parent.name if made.store in files[-1].parents else "the report was written"
 
 
 def _stored(path: Path) -> bool:
