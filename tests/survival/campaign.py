@@ -54,7 +54,7 @@ class Campaign:
             place(self.folder / f"{kind} compiled", kind, self.cache).compare()  # so that the next compiles nothing
             made, started = place(self.folder / kind, kind, self.cache), time.monotonic()
             ended = made.compare()
-            if ended.code not in (0, 1):
+            if ended.code not in _USUAL:
                 raise RuntimeError(f"the {kind} case ends with {ended.code}: {ended.err}")
             self._peaceful[kind] = made, ended, made.numbers(), time.monotonic() - started
         return self._peaceful[kind]
@@ -229,8 +229,8 @@ class Campaign:
         return self.folder / f"{self._made:04d} {word}"
 
 
-_USUAL = (0, 1)
-"""Exit codes of a comparison that had come to its end when the signal came."""
+_USUAL = (0, 1, 3, 4)
+"""Exit codes of a comparison that came to its end: one for each kind of verdict, whatever it is."""
 
 
 def _ended(process: subprocess.Popen[str]) -> Ended:
