@@ -108,9 +108,9 @@ def new(
 def build(
     case: CaseFolder,
     kind: Annotated[str, typer.Option(help="network (continuous random network) or quench (of a melt).")] = "network",
-    seed: Annotated[int, typer.Option(help="Of everything random in it.")] = 1,
-    nodes: Annotated[int, typer.Option(help="Tetrahedra: 8 m^3; 216 make 648 atoms.")] = 216,
-    trials: Annotated[int, typer.Option(help="Trial bond switches.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of everything random in it.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, max=10**6, help="Tetrahedra: 8 m^3; 216 make 648 atoms.")] = 216,
+    trials: Annotated[int, typer.Option(min=1, max=10**10, help="Trial bond switches.")] = 1_000_000,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the structure that is there.")] = False,
     potential: Member = None,
 ) -> None:
