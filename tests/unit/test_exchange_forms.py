@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import pickle
 import re
 import sys
@@ -354,3 +355,38 @@ def test_the_command_line_ends_with_two_and_one_line(
     error = capfd.readouterr().err.strip()
     assert ended.value.code == 2
     assert "line 7, column 4 holds '****'" in error and "\n" not in error
+
+
+def test_a_file_of_20_gb_is_refused_by_its_size(tmp_path: Path, amorphous: ForceConstants) -> None:
+    size = 20_000_000_128
+    header = _npy(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({(size - 128) // 8},), }}")
+    readings: dict[str, tuple[bytes, Callable[[Path], object]]] = {
+        "second.npy": (header, arrays.load_npy),
+        "FORCE_CONSTANTS": (b"6 6\n", lambda path: phonopy.read_second(path, amorphous.supercell)),
+        "FORCE_CONSTANTS_3RD": (b"1\n", lambda path: shengbte.read_third(path, amorphous.supercell)),
+        "CONTROL": (b"&crystal\n", shengbte.read_control),
+        "phonopy.yaml": (b"a: 1\n", phonopy.read_structure),
+        "third": (b"1 1 1 1 1 0 0 1\n", lambda path: lammps.read_third(path, amorphous.supercell.atoms)),
+        "replicated_atoms.xyz": (b"1\n\n", lambda path: kaldo.read_structure(path.parent, "numpy")),
+        "model.fcs": (b"", hiphive.read),
+    }
+    start = time.process_time()
+    for name, (begin, read) in readings.items():
+        path = tmp_path / name
+        path.write_bytes(begin)
+        os.truncate(path, size)
+        with pytest.raises(InputError, match=r"20\.0 GB|is larger than"):
+            read(path)
+    assert time.process_time() - start < 2.0
+
+
+def test_many_copies_of_one_atom_are_put_into_a_box_at_once(tmp_path: Path, amorphous: ForceConstants) -> None:
+    """Trying all products of three numbers that make 20 000, or moving all atoms to all copies, would take minutes."""
+    lines = "".join(f"Si {0.1 * number:.1f} 0 0\n" for number in range(20_000))
+    lattice = 'Lattice="2000 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3'
+    (tmp_path / "replicated_atoms.xyz").write_text(f"20000\n{lattice}\n{lines}")
+    (tmp_path / "THIRD").write_text("1 1 1 1 1 0.1 0.2 0.3\n")
+    start = time.process_time()
+    with pytest.raises(InputError):
+        read_any(tmp_path)
+    assert time.process_time() - start < 10.0

@@ -13,7 +13,6 @@ supercell is folded into that of the third one: at Gamma of the smaller cell bot
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +31,7 @@ from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SparseThirdOrder
 from ldmd.foreign import foreign_parser
 from ldmd.safe_files import open_hdf5
-from ldmd.structures import read_structure
+from ldmd.structures import cell_heights, read_structure
 from ldmd.text_file import Bounded, first_line, read_text
 
 SECOND = {
@@ -243,19 +242,18 @@ def _repeats_of(folder: Path, kind: kaldo.Format) -> tuple[int, int, int]:
 
 def _box(atoms: Atoms, count: int, folder: Path) -> tuple[int, int, int]:
     """The copies along each vector that map the first atoms on all others."""
-    copies = len(atoms) // count
-    for a, b in itertools.product(range(1, copies + 1), repeat=2):
-        if copies % (a * b):
-            continue
-        primitive, repeats = atoms[:count], (a, b, copies // (a * b))
-        primitive.set_cell(atoms.cell.array / np.array(repeats)[:, None])
-        try:
-            matched(primitive, atoms)
-        except InputError:
-            continue
-        return repeats
-    fix = f"its {len(atoms)} atoms are no box of copies of the first {count}"
-    raise InputError("--fc3", folder, fix)
+    cell = atoms.cell.array
+    fractional = (atoms.positions[::count] - atoms.positions[0]) @ np.linalg.inv(cell)
+    near = 2.0 * TOLERANCE / cell_heights(cell)
+    # Copies of the first atom have as many places along each vector as there are cells.
+    places = np.sort((fractional + near) % 1.0, axis=0)
+    a, b, c = (1 + (np.diff(places, axis=0) > near).sum(axis=0)).tolist()
+    if a * b * c != len(atoms) // count:
+        raise InputError("--fc3", folder, f"its {len(atoms)} atoms are no box of copies of the first {count}")
+    primitive = atoms[:count]
+    primitive.set_cell(cell / np.array([a, b, c])[:, None])
+    matched(primitive, atoms)
+    return a, b, c
 
 
 def _atoms(path: Path) -> Atoms:

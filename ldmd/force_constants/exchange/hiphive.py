@@ -37,7 +37,7 @@ from ldmd.text_file import Bounded
 
 SYMMETRIC = 1e-12
 """Relative to the largest element: blocks that differ by less are permutations of each other."""
-MOST_BYTES = 2_000_000_000
+MOST_BYTES = 500_000_000
 """Of a .fcs file."""
 
 NO_FCS = "give a .fcs file of hiPhive"
