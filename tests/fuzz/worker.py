@@ -116,6 +116,7 @@ def serve(connection: multiprocessing.connection.Connection, progress: Any, seed
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         benches: dict[str, Bench] = {}
+        connection.send("ready")
         while request := connection.recv():
             name, first, last, skipped = request
             if name not in benches:
