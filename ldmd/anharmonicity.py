@@ -121,16 +121,22 @@ def against_temperature(
     )
 
 
-def potential_forces(atoms: Atoms, potential: SitePotential) -> Forces:
-    """Forces of a differentiable potential on displaced atoms."""
-    from ldmd.relaxation import evaluate
+def potential_forces(atoms: Atoms, potential: SitePotential, advance: Callable[[float], None] | None = None) -> Forces:
+    """Forces of a differentiable potential on displaced atoms; ``advance`` is called with 1.0 for each configuration.
+
+    Compiled once for all configurations, whatever neighbours they have.
+    """
+    from ldmd.relaxation import Evaluator
+
+    state_of = Evaluator(potential)
 
     def forces(displacements: np.ndarray) -> np.ndarray:
-        found = np.empty_like(displacements)
+        found, moved = np.empty_like(displacements), atoms.copy()
         for index, displacement in enumerate(displacements):
-            moved = atoms.copy()
-            moved.positions += displacement
-            found[index] = evaluate(moved, potential, slots=8).forces
+            moved.positions = atoms.positions + displacement
+            found[index] = state_of(moved).forces
+            if advance is not None:
+                advance(1.0)
         return found
 
     return forces

@@ -3,7 +3,7 @@
 Compiling derivatives of a potential takes longer than much of what they are used for, and every command and every
 replica is a process of its own. JAX keeps compiled code by the digest of the program and its own version; the folder
 here is one for each kind of processor, for code made for one need not run on another. Numbers are the same: it is the
-same code.
+same code. How it is kept, and what becomes of damaged code, is the matter of ``ldmd.compiled``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import os
 import platform
 from pathlib import Path
 
+OURS = "LDMD_COMPILED"
+"""Names the folder where it is one of this package's choice, for processes that are started later."""
 LARGEST = 2**30
 """Bytes; what was not used for longest goes first."""
 WORTHWHILE = 0.3
@@ -35,15 +37,11 @@ def cache_folder() -> Path:
 def keep_compiled(folder: Path) -> None:
     """Let JAX, in this process and those it starts, keep what it compiles in a folder; call it before JAX is imported.
 
-    What the environment says already stands. A folder that cannot be made is no error: then everything is compiled.
+    What the environment says already stands. Nothing is written before something has been compiled.
     """
-    mine = folder / _processor()
-    try:
-        mine.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = os.environ[OURS] = str(folder / _processor())
     for name, value in (
-        ("JAX_COMPILATION_CACHE_DIR", str(mine)),
         ("JAX_COMPILATION_CACHE_MAX_SIZE", str(LARGEST)),
         ("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(WORTHWHILE)),
         ("TF_CPP_MIN_LOG_LEVEL", ERRORS_ONLY),

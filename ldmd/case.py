@@ -54,11 +54,12 @@ def load_case(folder: Path, potential: str | None = None, structure_needed: bool
     Raises
     ------
     InputError
-        Where the folder, ``case.toml`` or a file that it names is missing, a setting is wrong, or there is no potential
-        of that name. The atoms themselves are looked at when the structure is read.
+        Where the folder, ``case.toml`` or a file that it names is missing or outside the folder, a setting is wrong, or
+        there is no potential of that name. The atoms themselves are looked at when the structure is read.
     """
     members = _members(folder)
     settings = _chosen(members, potential)
+    _require_inside(folder, settings)
     structure = folder / settings.structure
     own = "potential" if settings.potential.structure else "material"
     brings_its_own = settings.potential.kind == IMPORTED
@@ -74,6 +75,26 @@ def load_case(folder: Path, potential: str | None = None, structure_needed: bool
             make = f", or make it: ldmd relax {case.on_command_line} --volume"
             raise InputError(field, path, fix + make if field == "potential.structure" else fix)
     return case
+
+
+def _require_inside(folder: Path, settings: Settings) -> None:
+    """Refuse files that links lead out of the case folder to: a case from elsewhere must not reach what is not its own.
+
+    The arguments of an ase calculator are not looked at: such a case is a program.
+    """
+    files = {"material.structure": settings.material.structure, "potential.structure": settings.potential.structure}
+    files["crystal.born"] = settings.crystal.born if settings.crystal is not None else None
+    named = {f"potential.{name}": file for name, file in settings.potential.files.items()}
+    files |= {field: file for field, file in named.items() if not file.startswith(FETCH)}
+    for field, file in files.items():
+        if file is None:
+            continue
+        try:
+            place, home = (folder / file).resolve(), folder.resolve()
+        except (OSError, RuntimeError) as error:
+            raise InputError(field, file, "is a link that leads nowhere; put the file itself there") from error
+        if not place.is_relative_to(home):
+            raise InputError(field, file, "is a link out of the case folder; put a copy of the file there")
 
 
 def potentials_of(folder: Path) -> tuple[str, ...]:

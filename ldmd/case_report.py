@@ -75,11 +75,13 @@ def report_contents(problem: Problem, provenance: dict[str, Any]) -> ReportConte
         green_kubo=results.green_kubo,
         anharmonicity=results.anharmonicity,
         minima=results.minima,
+        diffusion=results.diffusion,
         crystal=results.crystal,
         comparison=results.comparison,
         width_study=None if problem.unit is not None else stored_width_study(problem, provenance),
         diagnosis=None if problem.unit is not None else stored_diagnosis(problem, provenance),
         citations=citations_for(problem.settings),
+        quick=problem.quick,
     )
 
 

@@ -6,14 +6,14 @@ import dataclasses
 import io
 import logging
 import time
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ldmd.store import write_atomically
+from ldmd.seal import sealed, unsealed
+from ldmd.store import remove, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -46,21 +46,26 @@ class Checkpoint:
         buffer = io.BytesIO()
         contents: dict[str, Any] = {"key": np.array(self.key), **arrays}
         np.savez(buffer, **contents)
-        write_atomically(self.path, buffer.getvalue())
+        write_atomically(self.path, sealed(buffer.getvalue()))
         self.written = time.monotonic()
 
     def load(self) -> dict[str, np.ndarray] | None:
         """The arrays of this very work; None if there are none, or they are damaged or another work's."""
         try:
-            with self.path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-                arrays = dict(file)
-        except FileNotFoundError:
+            data = self.path.read_bytes() if self.path.is_file() else None
+        except OSError as error:
+            logger.warning("%s cannot be read (%s): starting from the beginning", self.path, error.strerror)
             return None
-        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile) as error:  # zipfile: any of these
-            logger.warning("%s cannot be read (%s): starting from the beginning", self.path, error)
+        if data is None:
             return None
+        contents = unsealed(data)
+        if contents is None:
+            logger.warning("%s is truncated or damaged: starting from the beginning", self.path)
+            return None
+        with np.load(io.BytesIO(contents), allow_pickle=False) as file:
+            arrays = dict(file)
         return arrays if str(arrays.pop("key", None)) == self.key else None
 
     def remove(self) -> None:
         """The work is done and kept elsewhere."""
-        self.path.unlink(missing_ok=True)
+        remove(self.path)

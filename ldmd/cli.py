@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import json
 import logging
@@ -9,13 +11,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ldmd.caches import cache_folder, keep_compiled
+from ldmd.errors import LONGEST_LINE, InputError, cut, printable
+from ldmd.exit_codes import AGREE, CRASH, DISAGREE, INTERRUPTED, WRONG_INPUT
 
 app = typer.Typer(
     help="Do lattice dynamics and molecular dynamics agree on a thermal conductivity, and if not, why?",
@@ -30,7 +34,12 @@ potential_app = typer.Typer(
 )
 app.add_typer(potential_app, name="potential")
 
-AGREE, DISAGREE, WRONG_INPUT, CRASH, INTERRUPTED = 0, 1, 2, 70, 130
+OF_THE_MACHINE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE,
+    errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+)  # fmt: skip
+TERMINATING = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a run as Ctrl-C does; the exit code is 128 and their number."""
 
 CaseFolder = Annotated[Path, typer.Argument(metavar="CASE", help="Folder with a case.toml.")]
 Member = Annotated[
@@ -49,7 +58,12 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     output: Annotated[Path | None, typer.Option(help="Folder of the report; default reports/NAME.")] = None,
 ) -> None:
-    """Compute what is missing, compare the two methods, write the report; exit code 0 if they agree, 1 if not."""
+    """Compute what is missing, compare the two methods, write the report.
+
+    Exit code 0: they agree and every check passed. 1: they disagree, a check failed, or there is no verdict since the
+    dynamics failed its checks. 3: undecided, the error bar is too wide to tell. 4: lattice dynamics does not apply,
+    atoms diffuse. 2: the input cannot be used. Of several potentials the worst counts, in the order 0, 3, 1, 4, 2.
+    """
     from ldmd.case import potentials_of
 
     command = " ".join(["ldmd", *sys.argv[1:]])
@@ -61,7 +75,7 @@ def compare(
         from ldmd.commands import compare_one
 
         outcome = compare_one(case, quick, output, command, potential)
-    typer.echo(json.dumps(outcome.summary, indent=2, allow_nan=False) if as_json else "\n".join(outcome.lines))
+    _say([_json(outcome.summary)] if as_json else outcome.lines)
     raise typer.Exit(outcome.exit_code)
 
 
@@ -71,7 +85,7 @@ def check(case: CaseFolder, quick: Quick = False, potential: Member = None) -> N
     from ldmd.commands import check_case
 
     lines, sound = check_case(case, quick, potential)
-    typer.echo("\n".join(lines))
+    _say(lines)
     raise typer.Exit(AGREE if sound else DISAGREE)
 
 
@@ -84,7 +98,7 @@ def new(
     """Write a commented case.toml that holds every default."""
     from ldmd.commands import new_case
 
-    typer.echo(new_case(case, name, parameters))
+    _say([new_case(case, name, parameters)])
 
 
 @app.command()
@@ -100,7 +114,7 @@ def build(
     """Build the glass of a case with its own potential: SiO2 or one element, relaxed at zero pressure."""
     from ldmd.commands import build_case
 
-    typer.echo("\n".join(build_case(case, kind, seed, nodes, trials, replace, potential)))
+    _say(build_case(case, kind, seed, nodes, trials, replace, potential))
 
 
 @app.command()
@@ -115,7 +129,7 @@ def relax(
     """Relax the structure of a case with its own potential, in place: positions, and the cell if asked."""
     from ldmd.commands import relax_case
 
-    typer.echo("\n".join(relax_case(case, potential, volume)))
+    _say(relax_case(case, potential, volume))
 
 
 @app.command()
@@ -123,7 +137,7 @@ def widths(case: CaseFolder, quick: Quick = False, potential: Member = None) -> 
     """Linewidths and conductivity for several widths of the kernel, and self-consistent ones without any."""
     from ldmd.commands import study_widths
 
-    typer.echo("\n".join(study_widths(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential)))
+    _say(study_widths(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential))
 
 
 @app.command()
@@ -174,7 +188,7 @@ def diagnose(
         lines, numbers, sound = diagnose_case(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential, reference)
     else:
         raise typer.BadParameter("give a case folder, or force constants by --fc3", param_hint="CASE")
-    typer.echo(json.dumps(numbers, indent=2, allow_nan=False) if as_json else "\n".join(lines))
+    _say([_json(numbers)] if as_json else lines)
     raise typer.Exit(AGREE if sound else DISAGREE)
 
 
@@ -183,7 +197,7 @@ def why(case: CaseFolder, quick: Quick = False, potential: Member = None) -> Non
     """For each stage: is its result there, and if not, which of its inputs changed."""
     from ldmd.commands import explain_stages
 
-    typer.echo("\n".join(explain_stages(case, quick, potential)))
+    _say(explain_stages(case, quick, potential))
 
 
 @app.command()
@@ -198,11 +212,11 @@ def fetch(
     from ldmd.fetch import fetch_to, listing
 
     if name:
-        typer.echo(fetched(name) if to is None else fetch_to(name, to))
+        _say([str(fetched(name) if to is None else fetch_to(name, to))])
     elif to is not None:
         raise typer.BadParameter("name the file to put there", param_hint="NAME")
     else:
-        typer.echo("\n".join(listing()))
+        _say(listing())
 
 
 @potential_app.command("check")
@@ -221,7 +235,7 @@ def check_potential(
     from ldmd.commands import check_potential as checked
 
     lines, sound = checked(target, structure, step, threshold or [], potential)
-    typer.echo("\n".join(lines))
+    _say(lines)
     raise typer.Exit(AGREE if sound else DISAGREE)
 
 
@@ -230,7 +244,7 @@ def cite(case: CaseFolder) -> None:
     """Print BibTeX of the works that a comparison of this case rests on."""
     from ldmd.commands import citations_of
 
-    typer.echo(citations_of(case))
+    _say([citations_of(case)])
 
 
 @app.command()
@@ -246,19 +260,64 @@ def main() -> None:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     sys.argv[1:] = [word for word in arguments if word != "--debug"]
-    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Plain("%(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.INFO, handlers=[handler])
     for noisy in ("jax._src", "matplotlib", "h5py", "filelock"):  # the level of "jax" itself is taken for XLA's
         logging.getLogger(noisy).setLevel(logging.WARNING)
     keep_compiled(cache_folder() / "compiled")
     before = sys.unraisablehook
     sys.unraisablehook = functools.partial(_interrupt_again, before)
-    code = _guarded(debug)
+    with _terminable() as received:
+        code = _guarded(debug)
     sys.unraisablehook = before
+    _flush()
     if code == INTERRUPTED:  # a compilation that was interrupted leaves JAX in a state in which its teardown crashes
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        os._exit(128 + received[0] if received else code)
     sys.exit(code)
+
+
+class _Plain(logging.Formatter):
+    """One line for each message, of printable characters: names come from files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return printable(text, kept="" if record.name.startswith("ldmd") else "\n\t")
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Print lines; what is not printable in them is shown and not obeyed by the terminal."""
+    typer.echo("\n".join(printable(line, kept="\n") for line in lines))
+
+
+def _json(numbers: Mapping[str, Any]) -> str:
+    """Numbers for programs; what is not a finite number is null."""
+    from ldmd.report.summary import jsonable
+
+    return json.dumps(jsonable(numbers), indent=2, allow_nan=False)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[list[int]]:
+    """Let signals that end a process end it as Ctrl-C does, which keeps the work; yields the signals that came.
+
+    A signal that the caller ignores, as ``nohup`` does, is ignored.
+    """
+    received: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    here = threading.current_thread() is threading.main_thread()
+    mine = [number for number in TERMINATING if here and signal.getsignal(number) is signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, stop)
+    try:
+        yield received
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _interrupt_again(otherwise: Callable[[Any], object], found: Any) -> None:
@@ -271,27 +330,55 @@ def _interrupt_again(otherwise: Callable[[Any], object], found: Any) -> None:
 
 
 def _guarded(debug: bool) -> int:
-    from ldmd.errors import InputError
-
     try:
         code = int(app(prog_name="ldmd", standalone_mode=False) or 0)
+        sys.stdout.flush()
     except InputError as error:
-        typer.echo(_traceback() if debug else f"ldmd: {error}", err=True)
+        _report(_traceback() if debug else f"ldmd: {error}")
         return WRONG_INPUT
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
+    except BrokenPipeError:  # whoever read the output wants no more of it
+        return 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 - the outermost frame: a crash is one line and its own exit code
         if hasattr(error, "show") and hasattr(error, "exit_code"):  # a mistake on the command line itself
             error.show()
             return WRONG_INPUT
-        reason = (str(error).splitlines() or [""])[0]
-        finding = f"ldmd: {type(error).__name__}: {reason} (a defect of ldmd; --debug shows where)"
-        typer.echo(_traceback() if debug else finding, err=True)
-        return CRASH
+        machine = _of_the_machine(error)
+        reason = printable(cut((str(error).splitlines() or [""])[0], LONGEST_LINE))
+        finding = machine or f"{type(error).__name__}: {reason} (a defect of ldmd; --debug shows where)"
+        _report(_traceback() if debug else f"ldmd: {finding}")
+        return WRONG_INPUT if machine else CRASH
     if code == INTERRUPTED:  # some versions of typer turn Ctrl-C into this code and say nothing
         fix = "finished stages and the checkpoints are kept, run the same command to go on"
-        typer.echo(f"ldmd: stopped; {fix}", err=True)
+        _report(f"ldmd: stopped; {fix}")
     return code
+
+
+def _report(text: str) -> None:
+    """Say on standard error what happened; where that is closed or full, the exit code has to do."""
+    with contextlib.suppress(OSError):
+        typer.echo(printable(text, kept="\n"), err=True)
+
+
+def _flush() -> None:
+    """Write out what was printed; a failure was told already, and Python would tell it once more at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _of_the_machine(error: Exception) -> InputError | None:
+    """What the machine refuses - room, memory, permissions - is for the user to mend, wherever it shows."""
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)[:LONGEST_LINE]:
+        fix = "used up; use a smaller cell, a shorter run or a larger machine, what is finished is kept"
+        return InputError("memory", type(error).__name__, fix)
+    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        fix = f"{error.strerror}; make room or mend its permissions, what is finished is kept"
+        return InputError("file", error.filename or "output", fix)
+    return None
 
 
 def _traceback() -> str:

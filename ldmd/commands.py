@@ -16,7 +16,7 @@ from ldmd.progress import duration, progress
 from ldmd.stages import stages_of
 from ldmd.store import write_atomically
 from ldmd.subject import IMPORTED, NO_DYNAMICS
-from ldmd.workflow import Runner
+from ldmd.workflow import Runner, resolution_of
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -73,15 +73,17 @@ def _problem(folder: Path, quick: bool, potential: str | None = None) -> Problem
 
 def verdict_lines(contents: ReportContents) -> Iterator[str]:
     """The verdict as a terminal shows it."""
+    from ldmd.verdict_sentence import with_error
+
     if contents.comparison is None and contents.lattice_values:
         how = "by QHGK" if contents.crystal is None else f"on the infinite mesh ({contents.crystal.part})"
         for name, value in contents.lattice_values:
-            yield f"{contents.title}: {value:.3f} W/(m K) at {contents.temperature:g} K {how}, {name}"
+            yield f"{contents.heading}: {with_error(value)} W/(m K) at {contents.temperature:g} K {how}, {name}"
         yield f"{contents.why_no_dynamics[0].upper()}{contents.why_no_dynamics[1:]}."
     elif contents.comparison is None:
-        yield f"{contents.title}: no comparison, the structure is not fit for force constants."
+        yield f"{contents.heading}: no comparison, the structure is not fit for force constants."
     else:
-        yield f"{contents.title}: {contents.comparison.sentence}"
+        yield f"{contents.heading}: {contents.comparison.sentence}"
         for entry in contents.comparison.ledger:
             error = f" +- {entry.standard_error:.3f}" if entry.standard_error else ""
             yield f"  {entry.name:<22} {entry.value:+.3f}{error} W/(m K)"
@@ -100,8 +102,10 @@ def _check_line(check: Check) -> str:
 
 def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple[list[str], bool]:
     """Settings, structure and expected cost; and whether the structure is fit for a comparison."""
+    from ldmd.conservative_forces import soundness_checks
+
     problem = _problem(folder, quick, potential)
-    inspection = problem.inspection
+    inspection, resolution, sound = problem.inspection, _resolution(problem), soundness_checks(problem)
     lines = [
         f"{problem.settings.material.name}: {len(problem.atoms)} atoms, {inspection.density:.3f} g/cm^3",
         "",
@@ -111,6 +115,10 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
     lines += ["settings"]
     for section, values in resolved(problem.settings).items():
         lines += [f"  {section}.{key} = {value}" for key, value in values.items()]
+    if problem.unit is not None and problem.imported is None:
+        from ldmd.crystal.description import description_lines
+
+        lines += ["", "crystal", *(f"  {line}" for line in description_lines(problem))]
     lines += [
         "",
         "structure",
@@ -121,16 +129,29 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
     for species, row in zip(inspection.species, inspection.coordination, strict=True):
         counts = ", ".join(f"{int(count)} with {n}" for n, count in enumerate(row) if count)
         lines.append(f"  {species} by number of neighbours: {counts}")
-    lines += _check_lines(inspection.checks)
+    lines += [f"  note  {remark}" for remark in problem.remarks]
+    lines += _check_lines((*sound, *inspection.checks))
     for (i, j), distance, outer in list(
         zip(inspection.switching_pairs, inspection.switching_distances, inspection.outer_cutoffs, strict=True)
     )[:10]:
         names = f"{inspection.symbols[int(i)]}{int(i)}-{inspection.symbols[int(j)]}{int(j)}"
         lines.append(f"        {names} at {distance:.4f} Angstrom, cutoff {outer:.2f}")
+    lines += ["", "dynamics", *_check_lines(resolution)] if resolution else []
     lines += (
-        ["", *_cost(problem)] if inspection.usable else ["", "A comparison stops here: force constants mean nothing."]
+        ["", *_cost(problem)]
+        if inspection.usable and all(check.passed for check in sound)
+        else ["", "A comparison stops here: force constants mean nothing."]
     )
-    return lines, inspection.usable and all(c.passed for c in inspection.checks)
+    return lines, inspection.usable and all(c.passed for c in (*sound, *inspection.checks, *resolution))
+
+
+def _resolution(problem: Problem) -> tuple[Check, ...]:
+    """Whether the dynamics resolves the highest frequency; nothing without dynamics or exact force constants."""
+    from ldmd.lattice.modes import highest_frequency
+
+    if problem.differentiable is None or problem.by_differences or not problem.inspection.usable:
+        return ()
+    return resolution_of(problem.settings, highest_frequency(problem.second, problem.atoms.get_masses()))
 
 
 def _cost(problem: Problem) -> Iterator[str]:
@@ -218,11 +239,13 @@ def relax_case(folder: Path, potential_name: str | None = None, volume: bool = F
     """
     from ldmd.inspection import state_of
     from ldmd.potentials.reading import read_potential
-    from ldmd.structures import read_structure, write_structure
+    from ldmd.structure_files import read_structure_file, write_structure
 
     case = load_case(folder, potential_name, structure_needed=False)
     start = case.structure if case.structure.is_file() else folder / case.settings.material.structure
-    potential, atoms = read_potential(case.settings.potential, case.folder), read_structure(start)
+    found = read_structure_file(start)
+    atoms = found.atoms
+    potential = read_potential(case.settings.potential, case.folder, set(atoms.get_chemical_symbols()))
     relaxed = _relaxed(atoms, potential, volume, case.settings.crystal is not None)
     write_structure(relaxed, case.structure)
     before, after = state_of(atoms, potential), state_of(relaxed, potential)
@@ -230,7 +253,8 @@ def relax_case(folder: Path, potential_name: str | None = None, volume: bool = F
     return [
         f"{case.structure}{origin}: largest force {before.largest_force:.3g} -> {after.largest_force:.3g} eV/Angstrom, "
         f"energy {before.energy / len(atoms):.6f} -> {after.energy / len(atoms):.6f} eV/atom, "
-        f"pressure {before.pressure:.3g} -> {after.pressure:.3g} GPa"
+        f"pressure {before.pressure:.3g} -> {after.pressure:.3g} GPa",
+        *(f"note: {remark}" for remark in found.remarks),
     ]
 
 

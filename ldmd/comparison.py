@@ -4,17 +4,59 @@ Molecular dynamics is classical and holds all orders of anharmonicity; lattice d
 can be classical or quantum. On the same cell, potential and temperature, the classical lattice value and the dynamics
 must therefore agree unless third-order perturbation theory fails: that is the test. What separates the quantum
 lattice value from the dynamics is booked as statistics (quantum to classical) and a rest that is not explained yet.
+
+There are five verdicts. Where atoms diffuse, lattice dynamics does not apply. Where the dynamics failed a check that
+its value rests on, or a conductivity is none that a solid can have, there is no verdict. Else the methods disagree if
+they differ by more than the tolerance; if not, they agree where the 95 % interval of the difference is narrower than
+the resolution that is asked for, and where it is wider the comparison is undecided.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING, Literal
 
+from ldmd import exit_codes
 from ldmd.results import Check, Estimate
+from ldmd.verdict_sentence import Spoken, verdict_sentence
+
+if TYPE_CHECKING:
+    from ldmd.diffusion import Diffusion
 
 Z_95 = 1.959964
 """Standard errors of a two-sided 95 % interval of a normal variable."""
+RESOLUTION = 0.15
+"""Half width of the 95 % interval of the difference, relative to the dynamics, up to which agreement is a verdict."""
+SMALLEST, LARGEST = 1e-3, 1e5
+"""W/(m K): a tenth of the least dense aerogels, and more than the purest diamond conducts at any temperature."""
+LOWERS_TRUST = frozenset(
+    {
+        "agrees with the running integral",
+        "axes equivalent",
+        "blocks for the running integral",
+        "result unchanged by a longer slowest time",
+        "running integral has a plateau",
+        "running integral reaches beyond the slowest time",
+    }
+)
+"""Checks of the dynamics that say how its value was estimated, not whether there is one: a verdict survives them.
+
+Every other check of the dynamics bars a verdict where it fails: temperature, drift of the energy, momentum,
+stationarity and mean of the flux, its sampling, and a run too short for its slowest time. The running integral is a
+second reading of the same flux: where it has no plateau or disagrees it is told, and the interval of the spectrum
+counts. Where a longer slowest time changes the result, that interval is already the wide one of the run alone.
+"""
+
+Verdict = Literal["agree", "disagree", "undecided", "does not apply", "no verdict"]
+
+EXIT_CODES: dict[Verdict, int] = {
+    "agree": exit_codes.AGREE,
+    "disagree": exit_codes.DISAGREE,
+    "undecided": exit_codes.UNDECIDED,
+    "does not apply": exit_codes.NOT_APPLICABLE,
+    "no verdict": exit_codes.DISAGREE,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +70,19 @@ class LedgerEntry:
 
 
 @dataclasses.dataclass(frozen=True)
+class RunLength:
+    """How long the dynamics was."""
+
+    duration: float  # ps, of one replica
+    replicas: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
 class Comparison:
     """Do the two methods agree at the temperature of the dynamics, on the same cell?
 
-    ``difference`` is lattice (classical QHGK) minus dynamics; ``sigmas`` the same in standard errors.
+    ``difference`` is lattice (classical QHGK) minus dynamics; ``sigmas`` the same in standard errors, on the side of
+    the interval of the dynamics that the lattice value lies on.
     The ledger starts at ``start`` and its entries sum to ``dynamics - start``.
     """
 
@@ -43,13 +94,31 @@ class Comparison:
     difference: Estimate
     sigmas: float
     tolerance_sigma: float
-    agree: bool
+    verdict: Verdict
     sentence: str
     ledger: tuple[LedgerEntry, ...]
     checks: tuple[Check, ...]
     start: Estimate
     """Where the ledger starts: ``lattice_quantum``, or what that is made from."""
     start_name: str = "lattice, Bose–Einstein"
+    resolved: float = math.nan
+    """Half width of the 95 % interval of the difference, as a share of the value of the dynamics."""
+    resolution: float = RESOLUTION
+    """Up to which agreement is a verdict."""
+    decisive_length: float = math.nan
+    """ps of each replica that would decide what is undecided; NaN where nothing is, infinite where no length would."""
+    barring: tuple[Check, ...] = ()
+    """Failed checks that leave no verdict."""
+
+    @property
+    def agree(self) -> bool:
+        """Whether the verdict is agreement."""
+        return self.verdict == "agree"
+
+    @property
+    def exit_code(self) -> int:
+        """Of the verdict by itself, whatever checks failed beside it."""
+        return EXIT_CODES[self.verdict]
 
 
 def compare(
@@ -64,6 +133,12 @@ def compare(
     steps: tuple[LedgerEntry, ...] | None = None,
     start: tuple[str, Estimate] | None = None,
     basis: str = "",
+    *,
+    dynamics_checks: tuple[Check, ...] = (),
+    resolution: float = RESOLUTION,
+    run: RunLength | None = None,
+    diffusion: Diffusion | None = None,
+    quick: bool = False,
 ) -> Comparison:
     """Hold the classical lattice value against the dynamics; conductivities in W/(m K).
 
@@ -75,65 +150,119 @@ def compare(
     the classical value over the minima that the dynamics visits (0 where none was looked at), or what is not known of
     a crystal; the quantum value gets the same relative error, unless it comes with its own. How much a glass's values
     depend on the broadening is a question for the diagnosis, not part of this error.
+
+    The error of the dynamics is that of its 95 % interval. ``checks`` are those of the lattice; ``dynamics_checks``
+    and those of ``dynamics`` decide whether there is a verdict at all, unless they are among ``LOWERS_TRUST``.
+    ``run`` is how long the dynamics was, for the length that would decide; ``diffusion`` what its atoms did.
     """
-    relative = lattice_error / lattice_classical
-    quantum = (
-        lattice_quantum
-        if isinstance(lattice_quantum, Estimate)
-        else Estimate(lattice_quantum, relative * lattice_quantum, "W/(m K)")
-    )
-    difference = lattice_classical - dynamics.value
-    error = math.hypot(dynamics.standard_error, lattice_error)
-    sigmas = difference / error
-    agree = abs(sigmas) <= tolerance_sigma
-    between = (
-        LedgerEntry("quantum statistics", lattice_classical - quantum.value, 0.0,
-                    "lattice dynamics with classical instead of Bose-Einstein occupations, as the dynamics has them"),
-    )  # fmt: skip
-    ledger = (
-        *(between if steps is None else steps),
-        LedgerEntry("rest, unexplained", -difference, error,
-                    "everything else: orders beyond the third, broadening, sampling error of the dynamics"),
-    )  # fmt: skip
+    lattice = Estimate(lattice_classical, lattice_error, "W/(m K)")
+    quantum = lattice_quantum if isinstance(lattice_quantum, Estimate) else _scaled(lattice_quantum, lattice)
+    gap = _gap(lattice, dynamics, dynamics_interval_95)
+    methods = (("lattice dynamics", lattice), ("molecular dynamics", dynamics))
+    possible = tuple(possible_check(method, estimate.value) for method, estimate in methods)
+    moving = () if diffusion is None else (diffusion.check,)
+    deciding = (*possible, *dynamics_checks, *dynamics.checks)
+    barring = tuple(check for check in deciding if not check.passed and check.name not in LOWERS_TRUST)
+    verdict = _verdict(gap, tolerance_sigma, resolution, barring, diffusion)
+    length = decisive_length(gap, resolution, run) if verdict == "undecided" else math.nan
+    said = Spoken(temperature, lattice, dynamics, dynamics_interval_95, gap, basis, quick)
     named = {"start": quantum} if start is None else {"start_name": start[0], "start": start[1]}
     return Comparison(
         temperature=temperature,
-        lattice_classical=Estimate(lattice_classical, lattice_error, "W/(m K)"),
+        lattice_classical=lattice,
         lattice_quantum=quantum,
         dynamics=dynamics,
         dynamics_interval_95=dynamics_interval_95,
-        difference=Estimate(difference, error, "W/(m K)"),
-        sigmas=sigmas,
+        difference=gap.difference,
+        sigmas=gap.sigmas,
         tolerance_sigma=tolerance_sigma,
-        agree=agree,
-        sentence=_sentence(temperature, lattice_classical, dynamics, dynamics_interval_95, sigmas, agree, basis),
-        ledger=ledger,
-        checks=checks,
+        verdict=verdict,
+        sentence=verdict_sentence(verdict, said, resolution, barring, (length, run), diffusion),
+        ledger=(*(_statistics(lattice, quantum) if steps is None else steps), _rest(gap)),
+        checks=(*moving, *possible, *dynamics_checks, *checks),
+        resolved=gap.resolved,
+        resolution=resolution,
+        decisive_length=length,
+        barring=barring,
         **named,
     )
 
 
-def _sentence(
-    temperature: float,
-    lattice: float,
-    dynamics: Estimate,
-    interval: tuple[float, float],
-    sigmas: float,
-    agree: bool,
-    basis: str,
-) -> str:
-    """The verdict in words, with the width of its error bar: agreement within a wide one says little."""
-    verdict = "agree" if agree else "disagree"
-    resolution = 100.0 * Z_95 * dynamics.standard_error / dynamics.value
+def _scaled(value: float, like: Estimate) -> Estimate:
+    """A value with the relative error of another one."""
+    relative = like.standard_error / like.value if like.value else math.nan
+    return Estimate(value, abs(relative * value), "W/(m K)")
+
+
+def _statistics(classical: Estimate, quantum: Estimate) -> tuple[LedgerEntry, ...]:
+    meaning = "lattice dynamics with classical instead of Bose-Einstein occupations, as the dynamics has them"
+    return (LedgerEntry("quantum statistics", classical.value - quantum.value, 0.0, meaning),)
+
+
+def _rest(gap: Gap) -> LedgerEntry:
+    meaning = "everything else: orders beyond the third, broadening, sampling error of the dynamics"
+    return LedgerEntry("rest, unexplained", -gap.difference.value, gap.difference.standard_error, meaning)
+
+
+@dataclasses.dataclass(frozen=True)
+class Gap:
+    """What lies between the two values, and how well it is known."""
+
+    difference: Estimate
+    """Lattice minus dynamics, W/(m K); its error is that of the side of the interval that the lattice value is on."""
+    resolved: float
+    """Half width of its 95 % interval, as a share of the value of the dynamics."""
+    of_lattice: float
+    """The part of it that the error of the lattice value makes by itself."""
+
+    @property
+    def sigmas(self) -> float:
+        """The difference in standard errors; infinite for a difference without any error."""
+        value, error = self.difference.value, self.difference.standard_error
+        return value / error if error else math.copysign(math.inf, value) if value else 0.0
+
+
+def _gap(lattice: Estimate, dynamics: Estimate, interval: tuple[float, float]) -> Gap:
+    difference = lattice.value - dynamics.value
     low, high = interval
-    on = f"classically {basis}" if basis else "classically"
-    text = (
-        f"Lattice dynamics and molecular dynamics {verdict} at {temperature:g} K: {lattice:.3g} W/(m K) "
-        f"{on} against {dynamics.value:.3g} W/(m K) (95 % interval {low:.3g} to {high:.3g}), "
-        f"{abs(sigmas):.1f} standard errors apart. The error bar of the dynamics is "
-        f"\N{PLUS-MINUS SIGN}{resolution:.0f} %: smaller differences are not resolved."
-    )
-    if dynamics.trusted:
-        return text
-    doubt = "read them before trusting this" if agree else "until they pass, nothing is decided"
-    return f"{text} Some checks of the dynamics failed: {doubt}."
+    side = (high - dynamics.value if difference > 0.0 else dynamics.value - low) / Z_95
+    scale = abs(dynamics.value) or math.nan
+    of_lattice = Z_95 * lattice.standard_error / scale
+    resolved = math.hypot(0.5 * (high - low) / scale, of_lattice)
+    return Gap(Estimate(difference, math.hypot(side, lattice.standard_error), "W/(m K)"), resolved, of_lattice)
+
+
+def possible_check(method: str, value: float) -> Check:
+    """Whether a conductivity, W/(m K), is one that a solid can have."""
+    name = f"conductivity of {method} possible"
+    advice = "no solid conducts like that: the value is none, look at the checks of the method and at its inputs"
+    relation, limit = ("<=", LARGEST) if value >= SMALLEST else (">=", SMALLEST)
+    return Check(name, value, relation, limit, "W/(m K)", advice)
+
+
+def _verdict(
+    gap: Gap, tolerance: float, resolution: float, barring: tuple[Check, ...], diffusion: Diffusion | None
+) -> Verdict:
+    if diffusion is not None and diffusion.found:
+        return "does not apply"
+    if barring or math.isnan(gap.sigmas):
+        return "no verdict"
+    if abs(gap.sigmas) > tolerance:
+        return "disagree"
+    return "agree" if gap.resolved <= resolution else "undecided"
+
+
+def decisive_length(gap: Gap, resolution: float, run: RunLength | None) -> float:
+    """Length of each replica, ps, at which the interval is as narrow as ``resolution``; NaN if that of now is unknown.
+
+    The error of the dynamics falls with the length to the power ``ERROR_EXPONENT``, that of the lattice does not:
+    infinite where the latter is too large by itself.
+    """
+    from ldmd.green_kubo.zero_frequency import ERROR_EXPONENT
+
+    if run is None:
+        return math.nan
+    left = resolution**2 - gap.of_lattice**2
+    if left <= 0.0:
+        return math.inf
+    return float(run.duration * ((gap.resolved**2 - gap.of_lattice**2) / left) ** (0.5 / ERROR_EXPONENT))

@@ -13,21 +13,21 @@ from ldmd.errors import InputError
 from ldmd.problem import Problem
 from ldmd.progress import progress
 from ldmd.settings import Settings
-from ldmd.subject import Crystal, meshes
+from ldmd.subject import MESHES, Crystal, meshes
 from ldmd.units import THZ
-from ldmd.workflow import Results, Runner, imaginary_check
+from ldmd.workflow import Results, Runner, dynamics_side, imaginary_check, resolution_of
 
 if TYPE_CHECKING:
-    from ase import Atoms
-
     from ldmd.anharmonicity import AnharmonicityByTemperature
     from ldmd.comparison import Comparison
     from ldmd.crystal.convergence import MeshConvergence
+    from ldmd.crystal.description import Divisions
+    from ldmd.crystal.electrostatics import Electrostatics
     from ldmd.crystal.force_constants import CrystalForceConstants
     from ldmd.crystal.harmonic import Polarity
     from ldmd.crystal.mesh import Grid, MeshConductivity, MeshSettings
-    from ldmd.crystal.phono3py_engine import Electrostatics
     from ldmd.crystal.portrait import Portrait
+    from ldmd.diffusion import Diffusion
     from ldmd.dynamics.trajectory import Trajectory
     from ldmd.green_kubo import GreenKuboResult
     from ldmd.lattice.modes import Modes
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 ONE_SHOT = 20
 """Configurations at every temperature of the anharmonicity score."""
-WHOLE = 1e-2
-"""How far vectors of a supercell that symmetry turns into each other are from whole multiples, at most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +71,21 @@ class CrystalStudy:
         first, second = values
         return 0.5 * abs(first - second)
 
+    def slowest_time(self, temperature: float) -> float | None:
+        """Slowest time of the heat flux of the dynamics, ps: classical, at a temperature (K), on its wave vectors.
+
+        Where the Boltzmann equation was solved, longer by what normal processes give back to the flux.
+        """
+        from ldmd.lattice.lifetimes import slowest_time
+
+        box = self.commensurate
+        row, column = int(np.flatnonzero(box.temperatures == temperature)[0]), box.statistics.index("classical")
+        slowest = slowest_time((box.gamma + box.isotopes)[row, column], box.per_mode[row, column])
+        if slowest is None or box.direct is None:
+            return slowest
+        direct, single = (box.isotropic(temperature, "classical", part) for part in ("direct", "relaxation time"))
+        return slowest * max(1.0, direct / single)
+
     @property
     def checks(self) -> tuple[Check, ...]:
         """Of the force constants, of the finest mesh and that of the dynamics, and of the portrait."""
@@ -102,6 +115,7 @@ def mesh_plans(problem: Problem) -> tuple[MeshSettings, ...]:
         For a mesh that breaks the symmetry of the crystal, or one that the engine does not know.
     """
     from ldmd.crystal.convergence import commensurate_grid
+    from ldmd.crystal.description import keeps_symmetry
     from ldmd.crystal.mesh import MeshSettings
 
     settings, crystal = problem.settings, _crystal(problem.settings)
@@ -111,38 +125,30 @@ def mesh_plans(problem: Problem) -> tuple[MeshSettings, ...]:
         "direct": crystal.direct,
     }
     primitive, box = problem.primitive, commensurate_grid(problem.primitive, problem.atoms.cell.array)
-    _require_known(problem, crystal, box)
+    finest = problem.along_primitive("mesh", crystal.mesh)
+    _require_known(problem, crystal, finest, box)
     symmetry = keeps_symmetry(primitive, problem.atoms.cell.array)
     other = settings.lattice.width if crystal.smearing is None else None
-    plans = [MeshSettings(grid=grid, smearing=crystal.smearing, **common) for grid in meshes(crystal.mesh)]
+    plans = [MeshSettings(grid=grid, smearing=crystal.smearing, **common) for grid in meshes(finest)]
     plans += [
         MeshSettings(grid=box, smearing=width, symmetry=symmetry, **common) for width in (crystal.smearing, other)
     ]
     if crystal.isotopes:
-        plans.append(dataclasses.replace(plans[len(meshes(crystal.mesh)) - 1], isotopes=True))
+        plans.append(dataclasses.replace(plans[len(MESHES) - 1], isotopes=True))
     return tuple(plans)
 
 
-def _require_known(problem: Problem, crystal: Crystal, box: Grid) -> None:
-    for mesh in meshes(crystal.mesh):
+def _require_known(problem: Problem, crystal: Crystal, finest: Divisions, box: Grid) -> None:
+    from ldmd.crystal.description import keeps_symmetry
+
+    for mesh in meshes(finest):
         if not keeps_symmetry(problem.primitive, np.diag(mesh) @ problem.primitive.cell.array):
-            share = "" if mesh == crystal.mesh else f" of {list(crystal.mesh)}"
+            share = "" if mesh == finest else f" of {list(finest)}"
             fix = "breaks the symmetry of the crystal: equivalent vectors of the primitive cell need equal divisions"
             raise InputError("crystal.mesh", f"{list(mesh)}{share}", fix)
     if crystal.engine == "kaldo" and np.ndim(box) != 1:
         fix = "knows no wave vectors of a box that does not repeat the primitive cell; give that as the structure"
         raise InputError("crystal.engine", '"kaldo"', fix)
-
-
-def keeps_symmetry(primitive: Atoms, cell: np.ndarray) -> bool:
-    """Whether the lattice of a supercell (3, 3), Angstrom, and with it its wave vectors, is as symmetric as a crystal.
-
-    It is if every rotation turns each of its vectors into a sum of whole ones.
-    """
-    from ldmd.force_constants.crystal_symmetry import operations_of
-
-    turned = cell @ operations_of(primitive).rotations.transpose(0, 2, 1) @ np.linalg.inv(cell)
-    return bool(np.abs(turned - np.rint(turned)).max() < WHOLE)
 
 
 def mesh_parts(runner: Runner) -> list[dict[str, Any]]:
@@ -159,10 +165,11 @@ def crystal_study(runner: Runner) -> CrystalStudy:
         Where an engine is missing, a mesh breaks the symmetry, or memory does not suffice.
     """
     from ldmd.crystal.convergence import mesh_convergence
+    from ldmd.crystal.vacuum import vacuum_checks
 
     problem = runner.problem
     results = _on_meshes(runner)
-    count = len(meshes(_crystal(problem.settings).mesh))
+    count = len(MESHES)
     series, (commensurate, otherwise), rest = results[:count], results[count : count + 2], results[count + 2 :]
     parts = ("relaxation time", "total", *(("direct total",) if series[0].direct is not None else ()))
     return CrystalStudy(
@@ -172,7 +179,7 @@ def crystal_study(runner: Runner) -> CrystalStudy:
         convergence=tuple(mesh_convergence(series, part) for part in parts),
         portrait=_portrait(runner),
         with_isotopes=rest[0] if rest else None,
-        constants_checks=problem.crystal.checks,
+        constants_checks=(*problem.crystal.checks, *vacuum_checks(problem.primitive)),
     )
 
 
@@ -258,10 +265,13 @@ def _by_kaldo(constants: CrystalForceConstants, plan: MeshSettings) -> MeshCondu
 
 
 def _electrostatics(problem: Problem) -> Electrostatics | None:
-    from ldmd.crystal.phono3py_engine import read_born
+    """Those of the BORN file that the case names, else those that came with the force constants."""
+    from ldmd.crystal.electrostatics import read_born
 
     born = _crystal(problem.settings).born
-    return None if born is None else read_born(problem.case.folder / born, problem.crystal)
+    if born is None:
+        return problem.crystal.electrostatics
+    return read_born(problem.case.folder / born, problem.crystal.primitive)
 
 
 def _portrait(runner: Runner) -> Portrait:
@@ -272,7 +282,7 @@ def _portrait(runner: Runner) -> Portrait:
 
     def compute() -> Portrait:
         found = _electrostatics(problem)
-        polarity = None if found is None else Polarity(found.born, found.dielectric)
+        polarity = None if found is None else Polarity(found.born, found.dielectric, found.method)
         # What is no minimum has no sound; bands show why.
         potential = problem.differentiable if _is_minimum(problem.crystal, polarity) else None
         with progress("bands and elasticity", 1.0) as advance:
@@ -299,22 +309,26 @@ def _crystal(settings: Settings) -> Crystal:
 
 def compare_crystal(runner: Runner) -> Results:
     """Run every stage that is missing; without dynamics for a potential that cannot be differentiated."""
+    from ldmd.diffusion import diffusion
+
     problem = runner.problem
     study = crystal_study(runner)
     if problem.differentiable is None:
         return Results(problem.inspection, crystal=study, force_constant_checks=problem.crystal.accuracy_checks)
     modes = runner.modes()
     trajectories = runner.dynamics()
-    green_kubo = runner.green_kubo(trajectories)
+    green_kubo = runner.green_kubo(trajectories, study.slowest_time(problem.settings.dynamics.temperature))
     anharmonicity = runner.anharmonicity(modes, trajectories)
     study = with_anharmonicity(study, runner, modes)
-    comparison = _compare(problem, study, modes, trajectories, green_kubo)
+    motion = diffusion(problem.atoms, trajectories)
+    comparison = _compare(problem, study, modes, trajectories, green_kubo, motion)
     return Results(
         problem.inspection,
         modes=modes,
         trajectories=trajectories,
         green_kubo=green_kubo,
         anharmonicity=anharmonicity,
+        diffusion=motion,
         crystal=study,
         comparison=comparison,
     )
@@ -326,11 +340,11 @@ def _compare(
     modes: Modes,
     trajectories: tuple[Trajectory, ...],
     green_kubo: GreenKuboResult,
+    motion: Diffusion | None,
 ) -> Comparison:
     """On the wave vectors of the box; the ledger has the way there."""
     from ldmd.comparison import compare
     from ldmd.crystal.ledger import START, lattice_steps
-    from ldmd.dynamics.trajectory import dynamics_checks
 
     temperature = problem.settings.dynamics.temperature
     found = lattice_steps(study.meshes, study.commensurate, temperature)
@@ -344,11 +358,12 @@ def _compare(
         study.smearing_error(temperature),
         (
             imaginary_check(modes),
+            *resolution_of(problem.settings, float(modes.frequencies.max())),
             *study.checks,
             *study.convergence_checks(temperature),
-            *dynamics_checks(trajectories, temperature),
         ),
         found.steps,
         (START, found.relaxation_times),
         "on the wave vectors of the box",
+        **dynamics_side(problem, trajectories, green_kubo, motion),
     )

@@ -24,6 +24,7 @@ import numpy as np
 
 from ldmd.diagnosis_study import STATISTICS, Diagnosis, diagnosis_of, increments, measured_again
 from ldmd.errors import InputError
+from ldmd.options import COLDEST, NARROWEST
 from ldmd.progress import progress
 from ldmd.settings import Lattice
 from ldmd.units import THZ
@@ -57,6 +58,10 @@ class Files:
     """eV/Angstrom, of one component of a force that they were made of."""
     displacement: float = math.nan
     """Angstrom, of their finite differences."""
+
+
+LARGEST = 5000.0
+"""Of temperatures (K) and widths (rad/ps)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,10 +131,12 @@ def _subject_with_potential(files: Files, problem: Problem) -> Subject:
 
 def _subject(files: Files, imported: Imported) -> Subject:
     from ldmd.diagnosis.collect import Subject
+    from ldmd.force_constants.range import require_sensible
     from ldmd.lattice.modes import normal_modes
 
     _require_positive("--force-noise", files.force_noise)
     _require_positive("--displacement", files.displacement)
+    require_sensible(imported.second, imported.third, str(files.third))
     modes = normal_modes(imported.second, imported.atoms.get_masses())
     _require_stable(modes, files.third)
     return Subject(
@@ -147,8 +154,8 @@ def _conditions(settings: Settings, modes: Modes) -> Conditions:
     from ldmd.diagnosis.collect import Conditions, low_mode_count
     from ldmd.lattice.broadening import broadening_named
 
-    _require_positive("--temperature", settings.temperature)
-    _require_positive("--width", settings.width)
+    _require_within("--temperature", settings.temperature, COLDEST, "K")
+    _require_within("--width", settings.width, NARROWEST, "rad/ps")
     broadening = broadening_named(Lattice().fixed_broadening, settings.width)
     return Conditions(settings.temperature, STATISTICS, broadening, low_mode_count(modes))
 
@@ -180,6 +187,12 @@ def _require_stable(modes: Modes, path: Path) -> None:
     if len(modes.imaginary) and lowest < -UNSTABLE * float(modes.frequencies.max()):
         fix = f"down to {-lowest / THZ:.2f}i THz: these force constants are of no minimum, or of another structure"
         raise InputError("--fc3", f"{path} with {len(modes.imaginary)} imaginary modes", fix)
+
+
+def _require_within(option: str, value: float, least: float, unit: str) -> None:
+    """Refuse what a case would refuse."""
+    if not least <= value <= LARGEST:
+        raise InputError(option, value, f"give a number in {unit}, at least {least:g} and at most {LARGEST:g}")
 
 
 def _require_positive(option: str, value: float) -> None:

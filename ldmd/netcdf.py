@@ -15,7 +15,6 @@ and reading back a result should not cost a second of imports.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import types
 import typing
@@ -23,14 +22,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ldmd.seal import sealed, unsealed
+
 if TYPE_CHECKING:
     import h5netcdf
 
 Result = TypeVar("Result")
 
 KIND, PROVENANCE = "ldmd_result", "ldmd_provenance"
-SEAL = b"\nsha256 "
-SEAL_LENGTH = len(SEAL) + 64
 
 
 class UnreadableFile(Exception):
@@ -60,8 +59,7 @@ def to_bytes(result: object, provenance: dict[str, Any]) -> bytes:
         PROVENANCE: json.dumps(provenance, sort_keys=True, allow_nan=False),
         **{name: json.dumps(value) for name, value in fields.items() if name not in variables},
     }
-    image = _image(attributes, variables)
-    return image + SEAL + hashlib.sha256(image).hexdigest().encode("ascii")
+    return sealed(_image(attributes, variables))
 
 
 def from_bytes(kind: type[Result], data: bytes) -> tuple[Result, dict[str, Any]]:
@@ -72,8 +70,8 @@ def from_bytes(kind: type[Result], data: bytes) -> tuple[Result, dict[str, Any]]
     UnreadableFile
         Where the file is damaged, or was not written from this class as it is now.
     """
-    image, seal = data[:-SEAL_LENGTH], data[-SEAL_LENGTH:]
-    if seal != SEAL + hashlib.sha256(image).hexdigest().encode("ascii"):
+    image = unsealed(data)
+    if image is None:
         raise UnreadableFile("is truncated or damaged")
     attributes, arrays = _contents(image)
     if attributes.get(KIND) != kind.__name__:

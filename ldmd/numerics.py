@@ -1,8 +1,8 @@
-"""The one global switch of the project, float64 in JAX, and the refusal of JAX builds that compute wrong numbers.
+"""The global switches of the project in JAX, and the refusal of JAX builds that compute wrong numbers.
 
-Importing this module turns float64 on. ``require_sound_jax()`` runs a self-test of a few milliseconds:
-jaxlib 0.10.2 miscompiles small batched matrix-vector products on the CPU (jax-ml/jax issue 39103), silently,
-from row 16385 on in float64.
+Importing this module turns float64 on and lets ``ldmd.compiled`` keep compiled code. ``require_sound_jax()`` runs a
+self-test of a few milliseconds: jaxlib 0.10.2 miscompiles small batched matrix-vector products on the CPU (jax-ml/jax
+issue 39103), silently, from row 16385 on in float64.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ldmd.compiled import use_ours
 from ldmd.errors import InputError
 
+use_ours()
 jax.config.update("jax_enable_x64", True)
 
 FIX = "this JAX build computes wrong numbers; run: python -m pip install 'jax==0.10.1' 'jaxlib==0.10.1'"

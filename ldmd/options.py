@@ -10,7 +10,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-Temperature = Annotated[float, Field(gt=0, le=5000)]
+COLDEST = 0.01
+"""K. Below, nothing is excited in a cell that fits into a computer: its lowest mode has some 0.1 rad/ps, which is 1 K.
+"""
+NARROWEST = 1e-3
+"""rad/ps. The levels of a cell are farther apart, so that a narrower kernel finds nothing, nor does one on a mesh of
+wave vectors."""
+Temperature = Annotated[float, Field(ge=COLDEST, le=5000)]
 Division = Annotated[int, Field(ge=1, le=100)]
 Item = TypeVar("Item")
 
@@ -52,8 +58,10 @@ def with_classical(items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 
 def _relative(path: str) -> str:
-    if not path.strip() or Path(path).is_absolute() or "\0" in path:
+    if not path.strip() or Path(path).is_absolute() or not path.isprintable():
         raise refuse("give a path relative to the case folder, so that the case can be moved and shared")
+    if ".." in Path(path).parts:
+        raise refuse("leads out of the case folder; put a copy of the file there, so that the case can be shared")
     return path
 
 

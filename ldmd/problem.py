@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 EXACT = 1e-9
 """Violation of a sum rule, relative to the largest element, that rounding never reaches."""
+LARGEST_CRYSTAL = 60
+"""Atoms of a primitive cell whose copies are a crystal, which meshes of wave vectors are for; a larger one may be a
+piece of glass that somebody repeated."""
 NOT_A_MINIMUM = 1e-3
 """eV/Angstrom: with larger forces the structure was not relaxed with this potential at all."""
 
@@ -64,6 +67,13 @@ class Problem:
     potential: SitePotential | AsePotential | ImportedForceConstants
     unit: Atoms | None = None
     """The unit cell of a crystal."""
+    remarks: tuple[str, ...] = ()
+    """What of the file of the structure was left out, and masses that are not the standard ones."""
+
+    @property
+    def quick(self) -> bool:
+        """Whether the settings are other ones than those of the case: shortened for a first look."""
+        return self.settings != self.case.settings
 
     @property
     def imported(self) -> ImportedForceConstants | None:
@@ -106,13 +116,38 @@ class Problem:
 
     @functools.cached_property
     def system(self) -> str:
-        """Digest of structure and potential."""
+        """Digest of all that is to be known of the structure, and of the potential."""
+        beyond = self.beyond(self.atoms)
+        return digest(self.geometry, beyond) if beyond else self.geometry
+
+    @functools.cached_property
+    def geometry(self) -> str:
+        """Digest of species, positions and cell of the box of the dynamics, and of the potential."""
         atoms = self.atoms
         return digest(atoms.numbers, atoms.positions, atoms.cell.array, self.potential.fingerprint())
 
+    def beyond(self, atoms: Atoms) -> dict[str, Any]:
+        """What else of atoms a result depends on, by name: masses, and what a black box can look at.
+
+        Raises
+        ------
+        InputError
+            For what a black box could look at but cannot be compared with what was there before.
+        """
+        from ldmd.visible import seen_by_calculators, seen_by_dynamics
+
+        return seen_by_calculators(atoms) if self.is_black_box else seen_by_dynamics(atoms)
+
+    @property
+    def is_black_box(self) -> bool:
+        """Whether the potential is a calculator that may look at anything that ASE keeps with atoms."""
+        from ldmd.potentials.black_box import AsePotential
+
+        return isinstance(self.potential, AsePotential)
+
     @functools.cached_property
     def primitive_system(self) -> str:
-        """Digest of the primitive cell of a crystal and the potential."""
+        """Digest of the primitive cell of a crystal with its masses, and the potential."""
         atoms = self.primitive
         parts = (atoms.numbers, atoms.positions, atoms.cell.array, atoms.get_masses())
         return digest(*parts, self.potential.fingerprint())
@@ -134,13 +169,39 @@ class Problem:
 
     @functools.cached_property
     def primitive(self) -> Atoms:
-        """The primitive cell of a crystal."""
-        from ldmd.crystal.force_constants import primitive_of
+        """The primitive cell of a crystal: one for all descriptions of it (``ldmd.crystal.description``)."""
+        from ldmd.crystal.description import standard_primitive
 
         if self.imported is not None:
             return self.imported.primitive
         assert self.unit is not None, "a glass has no primitive cell; callers look first"
-        return primitive_of(self.unit)
+        return standard_primitive(self.unit)
+
+    def along_primitive(self, key: str, given: tuple[int, int, int]) -> tuple[int, int, int]:
+        """What is given for the unit cell of a crystal, as divisions of (or cells along) its primitive vectors.
+
+        Raises
+        ------
+        InputError
+            Where it lacks the symmetry of the crystal; ``key`` is the setting it is from.
+        """
+        from ldmd.crystal.description import standard_divisions
+
+        if self.imported is not None:
+            return given
+        assert self.unit is not None, "a glass has no primitive cell; callers look first"
+        return standard_divisions(self.unit, self.primitive, given, f"crystal.{key}")
+
+    @functools.cached_property
+    def force_constant_supercell(self) -> tuple[int, int, int] | None:
+        """Primitive cells along each vector in the supercell of a crystal's force constants, if that is given."""
+        given = None if self.settings.crystal is None else self.settings.crystal.force_constants
+        return None if given is None else self.along_primitive("force_constants", given)
+
+    @functools.cached_property
+    def box(self) -> np.ndarray:
+        """(3, 3) integers: vectors of the box of the dynamics, by rows, in primitive ones."""
+        return np.rint(self.atoms.cell.array @ np.linalg.inv(self.primitive.cell.array)).astype(int)
 
     @functools.cached_property
     def crystal(self) -> CrystalForceConstants:
@@ -155,13 +216,11 @@ class Problem:
 
         if self.imported is not None:
             return self.imported.constants
-        settings = self.settings.crystal
-        assert settings is not None, "only a crystal has these; callers look first"
         potential = self._differentiated
         if potential is not None:
-            return exact(potential, self.primitive, settings.force_constants)
-        box = np.rint(self.atoms.cell.array @ np.linalg.inv(self.primitive.cell.array)).astype(int)
-        matrix = box if settings.force_constants is None else np.array(settings.force_constants)
+            return exact(potential, self.primitive, self.force_constant_supercell)
+        given = self.force_constant_supercell
+        matrix = self.box if given is None else np.array(given)
         with self.evaluations() as asked:
             return by_differences(
                 asked, self.primitive, matrix, cutoff=self.pair_cutoff, step=self.settings.lattice.displacement
@@ -218,7 +277,7 @@ class Problem:
 
         potential = self.potential
         if not isinstance(potential, AsePotential):
-            potential = as_black_box(self.settings.potential, self.case.folder)
+            potential = as_black_box(self.settings.potential, self.case.folder, self.atoms.get_chemical_symbols())
         return evaluations(potential, self.case.folder / ".ldmd" / "forces.record")
 
     @property
@@ -272,15 +331,20 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     InputError
         For anything about them that makes a computation impossible, a structure far from a minimum included.
     """
+    from ldmd.cells import in_reduced_cell
     from ldmd.potentials.black_box import AsePotential, require_knows
     from ldmd.potentials.reading import read_potential
-    from ldmd.structures import read_structure, require_fits
+    from ldmd.structure_files import read_structure_file
+    from ldmd.structures import require_fits
 
     if settings.potential.kind == IMPORTED:
         return _load_imported(case, settings)
-    unit = read_structure(case.structure)
-    atoms = unit if settings.crystal is None else unit.repeat(settings.crystal.supercell)
-    potential = read_potential(case.settings.potential, case.folder)
+    found = read_structure_file(case.structure)
+    unit = found.atoms
+    atoms = in_reduced_cell(unit if settings.crystal is None else unit.repeat(settings.crystal.supercell))
+    if settings.crystal is None:
+        _require_disorder(atoms)
+    potential = read_potential(case.settings.potential, case.folder, set(atoms.get_chemical_symbols()))
     if isinstance(potential, AsePotential):
         require_knows(atoms, potential)
         if settings.lattice.force_constants == "autodiff":
@@ -288,12 +352,31 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     else:
         field = "material.structure" if settings.crystal is None else "crystal.supercell"
         require_fits(atoms, potential.species, potential.switching, field)
-    problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit)
+    problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit, found.remarks)
+    problem.beyond(atoms)
     force = problem.inspection.largest_force
     if not force <= NOT_A_MINIMUM:
+        from ldmd.conservative_forces import require_conservative
+
+        require_conservative(problem)  # of forces that are wrong or noisy there is no minimum to relax to
         fix = f"not at a minimum of this potential (limit {NOT_A_MINIMUM:g}); run: ldmd relax {case.on_command_line}"
         raise InputError("material.structure", f"largest force {force:.3g} eV/Angstrom", fix)
     return problem
+
+
+def _require_disorder(atoms: Atoms) -> None:
+    """Refuse a perfect crystal as if it were a glass.
+
+    Its modes at Gamma of the given cell are degenerate, and in a small cell find nothing to scatter with.
+    """
+    from ldmd.force_constants.crystal_symmetry import copies_in
+
+    copies = copies_in(atoms)
+    size = len(atoms) // copies
+    if len(atoms) == 1 or (copies > 1 and size <= LARGEST_CRYSTAL):
+        value = f"{copies} {'copy' if copies == 1 else 'copies'} of a cell of {size} {'atom' if size == 1 else 'atoms'}"
+        fix = "a perfect crystal: give one unit cell as the structure and add a [crystal] section"
+        raise InputError("material.structure", value, fix)
 
 
 def _load_imported(case: Case, settings: Settings) -> Problem:

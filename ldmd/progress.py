@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,6 +21,8 @@ PAUSE = 10.0
 """but none sooner than this many seconds after the last,"""
 SILENCE = 60.0
 """and one at the latest after this many, so that slow work does not look dead."""
+FORESEEN = 0.05
+"""Share of the work that must be done before the time left is foretold."""
 
 
 @contextmanager
@@ -70,18 +73,27 @@ def _log(description: str, total: float) -> Iterator[Advance]:
 
 
 class _Lines:
-    """Progress as lines in the log."""
+    """Progress as lines in the log.
+
+    The time left follows from the second half of what is done so far: the first of it takes longer, for that is where
+    code is compiled.
+    """
 
     def __init__(self, description: str, total: float) -> None:
         self._description, self._total = description, total
         self._started = self._spoken = time.monotonic()
         self._done = self._said = 0.0
+        self._course: deque[tuple[float, float]] = deque()
+        """When how much was done, from half of what is done now on."""
         self._lock = threading.Lock()
 
     def advance(self, amount: float) -> None:
         """Count ``amount`` and say so if it is time."""
         with self._lock:
             self._done += amount
+            self._course.append((time.monotonic(), self._done))
+            while len(self._course) > 1 and self._course[1][1] <= 0.5 * self._done:
+                self._course.popleft()
             if 0.0 < self._done < self._total and self._is_time():
                 self._speak()
 
@@ -90,10 +102,17 @@ class _Lines:
         return quiet >= PAUSE and (news >= SHARE or quiet >= SILENCE)
 
     def _speak(self) -> None:
-        share, now = self._done / self._total, time.monotonic()
-        left = (now - self._started) * (1.0 / share - 1.0)
-        logger.info("%s: %.0f %%, %s left", self._description, 100.0 * share, duration(left))
+        share, now, left = 100.0 * self._done / self._total, time.monotonic(), self._left()
+        logger.info("%s: %.0f %%%s", self._description, share, "" if left is None else f", {duration(left)} left")
         self._spoken, self._said = now, self._done
+
+    def _left(self) -> float | None:
+        """s; None where too little was done for a forecast."""
+        since, before = self._course[0]
+        seconds = time.monotonic() - since
+        if self._done <= before or self._done < FORESEEN * self._total or seconds < PAUSE:
+            return None
+        return seconds * (self._total - self._done) / (self._done - before)
 
     def finish(self) -> None:
         """The closing line."""

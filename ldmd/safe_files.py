@@ -40,6 +40,28 @@ def load_yaml(path: Path, most_bytes: float = LARGEST_YAML) -> Any:
         Where there is no such file, it is larger than ``most_bytes``, it is not YAML, or it holds a tag that is not
         plain, an alias, or more than one document.
     """
+    return read_yaml(path, most_bytes)[1]
+
+
+def read_yaml(path: Path, most_bytes: float = LARGEST_YAML) -> tuple[str, Any]:
+    """The text of a YAML file, in which no tag is left that another reader could run, and what it holds.
+
+    What is returned is shared by all who read the file: it is not to be altered.
+
+    Raises
+    ------
+    InputError
+        As ``load_yaml``.
+    """
+    if not path.is_file():
+        raise InputError("YAML", path, "no such file")
+    facts = path.stat()
+    return _parsed(path, facts.st_mtime_ns, facts.st_size, most_bytes)
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(path: Path, changed: int, size: int, most_bytes: float) -> tuple[str, Any]:
+    """Once for a file that did not change; nobody alters what it holds."""
     yaml = importlib.import_module("yaml")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     data = _bytes_of(path, most_bytes)
@@ -47,7 +69,7 @@ def load_yaml(path: Path, most_bytes: float = LARGEST_YAML) -> Any:
         text = data.decode("utf-8-sig")
         if "*" in text:
             _refuse_aliases(yaml, loader, path, text)
-        return yaml.load(text, Loader=loader)
+        return text, yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
         raise InputError("YAML", path, _reason(yaml, error)) from error
     except UnicodeDecodeError as error:
@@ -97,8 +119,6 @@ def _require_sound(path: str, changed: int, size: int, most_bytes: float) -> Non
 
 def _bytes_of(path: Path, most_bytes: float) -> bytes:
     """The contents of a file that is not too large; what grows while it is read is cut off."""
-    if not path.is_file():
-        raise InputError("YAML", path, "no such file")
     try:
         with path.open("rb") as file:
             data = file.read(int(most_bytes) + 1)

@@ -10,11 +10,35 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from ldmd.options import Section, Temperature, ascending, divides, option, refuse, some_and_distinct, with_classical
+from ldmd.options import (
+    NARROWEST,
+    Section,
+    Temperature,
+    ascending,
+    divides,
+    option,
+    refuse,
+    some_and_distinct,
+    with_classical,
+)
 from ldmd.subject import IMPORTED, Crystal, Material, Potential
 
 Statistics = Literal["bose-einstein", "classical"]
 Broadening = Literal["gaussian", "lorentzian", "self-consistent"]
+SMALLEST_STEP = 1e-5
+"""Angstrom. Differences of forces over less are rounding: 16 digits of some eV/Angstrom, twice divided by the step."""
+SHORTEST_PAIR = 0.5
+"""Angstrom. No two atoms are closer (0.74 Angstrom in hydrogen), and without pairs there is no third order."""
+SHORTEST_STEP = 0.01
+"""fs. A thousandth of the period of the fastest vibration there is (hydrogen, 8 fs); less is only slower."""
+LEAST_MEMORY = 0.01
+"""GB. The triplets of one mode of a cell of some hundred atoms."""
+FEWEST_SAMPLES = 64
+"""Of the flux: fewer have no spectrum; and so many of its bins must lie below a cutoff."""
+MOST_SAMPLES = 10**9
+"""Of the flux in one replica: 64 GB."""
+MOST_FRAMES = 10**6
+"""In one replica: of some hundred atoms 5 GB."""
 QUICK_CRYSTAL_PS = 100.0
 """Dynamics of a crystal at a first look: phonons that live for 10 ps need more than a glass."""
 
@@ -53,7 +77,7 @@ class Lattice(Section):
         "Step of finite differences; left out, it follows from the measured noise of the forces.",
         "Angstrom",
         example=0.01,
-        gt=0,
+        ge=SMALLEST_STEP,
         le=0.5,
     )
     pair_cutoff: float | None = option(
@@ -62,7 +86,7 @@ class Lattice(Section):
         "the potential asks for where that is known, else all pairs.",
         "Angstrom",
         example=6.0,
-        gt=0,
+        ge=SHORTEST_PAIR,
         le=50,
     )
     broadening: Broadening = option(
@@ -75,7 +99,7 @@ class Lattice(Section):
         "Standard deviation of the Gaussian or HWHM of the Lorentzian: spans several level spacings of "
         "a cell of some hundred atoms and is narrow against the features of its spectrum (0.1 THz).",
         "rad/ps",
-        gt=0,
+        ge=NARROWEST,
         le=50,
     )
     precision: Literal["float64", "float32"] = option(
@@ -90,14 +114,14 @@ class Lattice(Section):
         2.0,
         "What the triplet sum may take beyond a few matrices of the modes. Changes no number and counts as no change.",
         "GB",
-        gt=0,
+        ge=LEAST_MEMORY,
         le=1e4,
     )
     allen_feldman_broadening: float = option(
         0.6,
         "HWHM of the Lorentzian in the Allen-Feldman diffusivity, for the same reason.",
         "rad/ps",
-        gt=0,
+        ge=NARROWEST,
         le=50,
     )
 
@@ -112,7 +136,7 @@ class Dynamics(Section):
 
     temperature: Temperature = option(300.0, "Where the two methods are compared.", "K")
     time_step_fs: float = option(
-        1.0, "A twentieth of the shortest period in an oxide (42 THz, 24 fs).", "fs", gt=0, le=10
+        1.0, "A twentieth of the shortest period in an oxide (42 THz, 24 fs).", "fs", ge=SHORTEST_STEP, le=10
     )
     length_ps: float = option(
         500.0,
@@ -134,14 +158,14 @@ class Dynamics(Section):
         5.0,
         "Between samples of the heat flux: resolves 100 THz, and the flux of an oxide reaches twice 42 THz.",
         "fs",
-        gt=0,
+        ge=SHORTEST_STEP,
         le=50,
     )
     frame_interval_ps: float = option(
         2.5,
         "Between stored frames: far enough apart to be independent samples of the forces.",
         "ps",
-        gt=0,
+        ge=SHORTEST_STEP / 1000.0,
         le=1e4,
     )
     checkpoint_seconds: float = option(
@@ -175,6 +199,23 @@ class Dynamics(Section):
             raise refuse(f"must be a multiple of flux_interval_fs = {flux:g}, for example {nearest:g} ps")
         return interval
 
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Dynamics:
+        """Neither too few samples for a spectrum nor more than a machine holds."""
+        interval = f"of {self.length_ps:g} ps, one every {self.flux_interval_fs:g} fs"
+        if self.samples < FEWEST_SAMPLES:
+            fix = f"that makes {self.samples} samples of the flux {interval}; {FEWEST_SAMPLES} are needed: lengthen it"
+            raise refuse(fix, "dynamics.length_ps", self.length_ps)
+        if self.samples > MOST_SAMPLES:
+            fix = (
+                f"that makes {self.samples:.3g} samples of the flux {interval}, {MOST_SAMPLES:.0e} at most: lengthen it"
+            )
+            raise refuse(fix, "dynamics.flux_interval_fs", self.flux_interval_fs)
+        if (frames := self.samples // self.frame_stride) > MOST_FRAMES:
+            fix = f"that makes {frames:.3g} stored frames, {MOST_FRAMES:.0e} at most: lengthen it"
+            raise refuse(fix, "dynamics.frame_interval_ps", self.frame_interval_ps)
+        return self
+
     @property
     def time_step(self) -> float:
         """Time step, ps."""
@@ -204,17 +245,29 @@ class Dynamics(Section):
 class GreenKubo(Section):
     """From the heat flux to a conductivity."""
 
+    slowest_ps: float | None = option(
+        None,
+        "Slowest time with which a part of the heat flux decays: what the error of the conductivity is computed for. "
+        "Left out, it is the lifetime 1/(2 HWHM) that modes with 5 % of the heat exceed in lattice dynamics, and a run "
+        "that contradicts it says so.",
+        "ps",
+        example=5.0,
+        gt=0,
+        le=1e6,
+    )
     cutoff_thz: float | None = option(
         None,
-        "Frequency up to which the spectrum is fitted; chosen from the spectrum itself when left out.",
+        "Of the cepstral values that are shown beside the result: frequency up to which the spectrum is fitted; chosen "
+        "from the spectrum itself when left out.",
         "THz",
         example=20.0,
-        gt=0,
+        ge=1e-3,
         le=1000,
     )
     aic_factor: float = option(
         2.0,
-        "Akaike's number of cepstral coefficients times this: 1 as published, 2 to trade a little noise for less bias.",
+        "Of the cepstral values that are shown beside the result: Akaike's number of coefficients times this; 1 as "
+        "published, 2 to trade a little noise for less bias.",
         ge=1,
         le=10,
     )
@@ -241,6 +294,13 @@ class Compare(Section):
     tolerance_sigma: float = option(
         2.0,
         "The methods agree when they differ by at most this many standard errors; 2 is the 95 % level.",
+        ge=1e-6,
+        le=10,
+    )
+    resolution: float = option(
+        0.15,
+        "Half width of the 95 % interval of the difference, relative to the conductivity of the dynamics, up to which "
+        "agreement is a verdict; with a wider one it is undecided. Third-order lattice dynamics is seldom off by less.",
         gt=0,
         le=10,
     )
@@ -264,6 +324,10 @@ class Settings(Section):
         if cutoff is not None and cutoff > nyquist:
             interval = self.dynamics.flux_interval_fs
             fix = f"a flux every {interval:g} fs holds frequencies up to {nyquist:g} THz; lower it"
+            raise refuse(fix, "green_kubo.cutoff_thz", cutoff)
+        length = self.dynamics.length_ps
+        if cutoff is not None and cutoff < (least := FEWEST_SAMPLES / length):
+            fix = f"{length:g} ps resolve {1.0 / length:.2g} THz; give {least:.2g} or more"
             raise refuse(fix, "green_kubo.cutoff_thz", cutoff)
         return self
 

@@ -57,6 +57,7 @@ def compare_all(folder: Path, quick: bool, output: Path | None, command: str) ->
         provenance={**provenance(command), "structure_and_potential": _digests(members)},
         members=members,
         citations=tuple(dict.fromkeys(key for item in each.values() for key in citations_for(item))),
+        quick=first != each[names[0]],
     )
     page = target / "report.html"
     write_overview(overview, page)

@@ -28,23 +28,28 @@ WIDTH_STAGES = ("width-convergence", "self-consistent")
 DIAGNOSIS = "diagnosis"
 OF_PRIMITIVE = ("mesh", "portrait")
 """Stages that know the primitive cell only, not the box of the dynamics."""
-LATTICE_STAGES = (*OF_PRIMITIVE, "modes", "residuals", "linewidths", "conductivity", *WIDTH_STAGES, DIAGNOSIS)
-"""What force constants go into."""
+OF_FORCE_CONSTANTS = (
+    *OF_PRIMITIVE, "modes", "residuals", "linewidths", "conductivity", *WIDTH_STAGES, DIAGNOSIS,
+    "anharmonicity", "anharmonicity-by-temperature",
+)  # fmt: skip
+"""What the force constants in use go into, or modes made of them. Those of the minima visited are always exact."""
+WITHOUT_DYNAMICS = tuple(stage for stage in OF_FORCE_CONSTANTS if not stage.startswith("anharmonicity"))
+"""What is known without a heat flux."""
 VERSIONS = {
-    "modes": 1,
+    "modes": 2,  # 2: masses that are not the standard ones count; results of 1 may be of other masses
     "residuals": 1,
-    "linewidths": 2,
-    "conductivity": 1,
-    "dynamics": 1,
-    "green-kubo": 1,
-    "anharmonicity": 1,
-    "minima": 1,
-    "width-convergence": 1,
-    "self-consistent": 1,
-    "diagnosis": 4,
-    "mesh": 1,
-    "portrait": 1,
-    "anharmonicity-by-temperature": 1,
+    "linewidths": 3,
+    "conductivity": 2,
+    "dynamics": 2,  # 2: as for the modes, and energies in the flux count from the mean of each species at rest
+    "green-kubo": 2,  # 2: value at zero frequency of a smooth spectrum, with the slowest time of lattice dynamics
+    "anharmonicity": 2,  # 2: how force constants are made counts; results of 1 may be of others
+    "minima": 2,
+    "width-convergence": 2,
+    "self-consistent": 2,
+    "diagnosis": 6,  # 6: degenerate modes share the mean of their linewidths; every end of a potential may be a kink
+    "mesh": 3,  # 3: charges of files, sum rules on import, translations by eigenvector, symmetry knows masses
+    "portrait": 3,  # 3: as for the mesh
+    "anharmonicity-by-temperature": 2,  # 2: as for the anharmonicity
 }
 BUILDS_ON: dict[str, tuple[str, ...]] = {
     "modes": (),
@@ -52,12 +57,12 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "linewidths": ("modes",),
     "conductivity": ("modes", "linewidths"),
     "dynamics": (),
-    "green-kubo": ("dynamics",),
+    "green-kubo": ("dynamics", "modes", "linewidths", "conductivity", "mesh"),
     "anharmonicity": ("modes", "dynamics"),
     "minima": ("modes", "linewidths", "conductivity", "dynamics"),
     "width-convergence": ("modes", "linewidths", "conductivity"),
     "self-consistent": ("modes",),
-    "diagnosis": ("modes", "linewidths"),
+    "diagnosis": ("modes", "linewidths", "conductivity"),
     "mesh": (),
     "portrait": (),
     "anharmonicity-by-temperature": ("modes",),
@@ -69,15 +74,19 @@ def stages_of(problem: Problem) -> tuple[str, ...]:
     """Those of a comparison of one problem, in their order: without dynamics where there is no heat flux."""
     if problem.differentiable is not None:
         return STAGES if problem.unit is None else CRYSTAL_STAGES
-    return tuple(stage for stage in STAGES if stage in LATTICE_STAGES) if problem.unit is None else OF_PRIMITIVE
+    return tuple(stage for stage in STAGES if stage in WITHOUT_DYNAMICS) if problem.unit is None else OF_PRIMITIVE
 
 
 def stage_parts(problem: Problem, stage: str) -> dict[str, Any]:
     """Everything the result of a stage depends on; its digest names the result."""
-    system = problem.primitive_system if stage in OF_PRIMITIVE else problem.system
+    system = problem.primitive_system if stage in OF_PRIMITIVE else problem.geometry
+    beyond = problem.beyond(problem.primitive if stage in OF_PRIMITIVE else problem.atoms)
     versions = {name: VERSIONS[name] for name in (stage, *BUILDS_ON[stage])}
-    constants = _force_constants(problem, stage) if stage in LATTICE_STAGES else {}
-    return {"versions": versions, "system": system, **_inputs(problem, stage), **constants}
+    constants = _force_constants(problem, stage) if stage in OF_FORCE_CONSTANTS else {}
+    if problem.is_black_box:
+        beyond = {"seen by": "a calculator", **beyond}
+    structure = {"structure": beyond} if beyond else {}
+    return {"versions": versions, "system": system, **structure, **_inputs(problem, stage), **constants}
 
 
 def replica_parts(problem: Problem) -> list[dict[str, Any]]:
@@ -120,9 +129,10 @@ def _inputs(problem: Problem, stage: str) -> dict[str, Any]:
         case "self-consistent":
             return at_one
         case "diagnosis":
-            return {"temperature": dynamics.temperature, **kernel}
+            return {"temperature": dynamics.temperature, **kernel, **_precision(settings)}
         case "green-kubo":
-            return {**_trajectories(problem), "settings": settings.green_kubo.model_dump(mode="json")}
+            own = {"settings": settings.green_kubo.model_dump(mode="json")}
+            return {**_trajectories(problem), **own, **_slowest_time(problem)}
         case "anharmonicity":
             return {**_trajectories(problem), **samples}
         case "minima":
@@ -144,11 +154,27 @@ def _scattering(settings: Settings) -> dict[str, Any]:
         "broadening": lattice.broadening,
         "width": lattice.width,
     }
-    return parts if lattice.precision == "float64" else {**parts, "precision": lattice.precision}
+    return {**parts, **_precision(settings)}
+
+
+def _precision(settings: Settings) -> dict[str, Any]:
+    """Of the matrix elements, where it is not the usual one."""
+    precision = settings.lattice.precision
+    return {} if precision == "float64" else {"precision": precision}
 
 
 def _trajectories(problem: Problem) -> dict[str, Any]:
     return {"dynamics": [digest(parts) for parts in replica_parts(problem)]}
+
+
+def _slowest_time(problem: Problem) -> dict[str, Any]:
+    """What the lifetimes depend on that the slowest time of the flux comes from, where the case gives none."""
+    if problem.settings.green_kubo.slowest_ps is not None:
+        return {}
+    crystal = problem.settings.crystal
+    constants = _force_constants(problem, "linewidths" if crystal is None else "mesh")
+    meshes = {} if crystal is None else {"crystal": crystal.model_dump(mode="json")}
+    return {"lifetimes": {**_scattering(problem.settings), **constants, **meshes}}
 
 
 def _force_constants(problem: Problem, stage: str) -> dict[str, Any]:
@@ -158,9 +184,9 @@ def _force_constants(problem: Problem, stage: str) -> dict[str, Any]:
     if problem.by_differences:
         parts["differences"] = {"displacement": lattice.displacement, "pair_cutoff": problem.pair_cutoff}
     if stage in OF_PRIMITIVE and crystal is not None:
-        parts |= {"force_constants": crystal.force_constants, **problem.born_charges}
+        parts |= {"force_constants": problem.force_constant_supercell, **problem.born_charges}
         if problem.by_differences and crystal.force_constants is None:
-            parts["supercell"] = crystal.supercell
+            parts["supercell"] = problem.box
         if stage == "mesh":
             parts["engine"] = crystal.engine
     return parts

@@ -1,16 +1,18 @@
-"""Structures: reading them, refusing the impossible ones, and the graph of who is whose neighbour."""
+"""Structures: refusing what does not fit a potential, and the graph of who is whose neighbour."""
 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 from matscipy.neighbours import neighbour_list
 
+from ldmd.cells import in_reduced_cell
 from ldmd.errors import InputError
+from ldmd.structure_files import read_structure as read_structure
+from ldmd.structure_files import write_structure as write_structure
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -58,46 +60,12 @@ class NeighbourGraph:
         return tuple(block.neighbours.shape[0] for block in self.blocks)
 
 
-def read_structure(path: Path) -> Atoms:
-    """Read one structure (extended XYZ or any format ASE knows).
-
-    Raises
-    ------
-    InputError
-        Where the file is missing or unreadable, coordinates are not finite, or the cell is not periodic.
-    """
-    import ase.io
-
-    if not path.is_file():
-        raise InputError("material.structure", path, "no such file; give a path relative to the case folder")
-    try:
-        atoms = ase.io.read(path)
-    except (ValueError, KeyError, IndexError, OSError, ase.io.formats.UnknownFileTypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError("material.structure", path, f"cannot be read ({reason}); give an extended XYZ file") from error
-    if isinstance(atoms, list):
-        raise InputError("material.structure", path, "holds several structures; give one")
-    if not np.isfinite(atoms.cell.array).all():
-        raise InputError("material.structure", path, "the cell holds something that is not a finite number; mend it")
-    if not np.isfinite(atoms.positions).all():
-        bad = int(np.argmax(~np.isfinite(atoms.positions).all(axis=1)))
-        raise InputError(
-            "material.structure",
-            path,
-            f"atom {bad} has a coordinate that is not a finite number; mend the file",
-        )
-    if len(atoms) < 2 or not atoms.pbc.all() or abs(atoms.cell.volume) < 1e-6:
-        raise InputError(
-            "material.structure", path, "needs at least two atoms in a cell periodic in all three directions"
-        )
-    return atoms
-
-
 def require_fits(
     atoms: Atoms, species: tuple[str, ...], switching: np.ndarray, field: str = "material.structure"
 ) -> None:
     """Refuse atoms that the potential does not know, cells below twice the cutoff, and overlaps.
 
+    What counts of a skewed cell is how far across its lattice is in the shortest vectors.
     ``field`` is the setting that makes the cell larger.
 
     Raises
@@ -106,7 +74,7 @@ def require_fits(
         Naming the offending species, length or pair.
     """
     require_known(atoms, species)
-    heights = cell_heights(atoms.cell.array)
+    heights = cell_heights(in_reduced_cell(atoms).cell.array)
     cutoff = float(switching.max())
     if heights.min() < 2.0 * cutoff:
         fix = f"the cell must be at least twice the cutoff ({2 * cutoff:.2f} Angstrom) across; repeat it"
@@ -219,14 +187,3 @@ def _incoming(j: np.ndarray, flat: np.ndarray, count: int, least: int, none: int
     table = np.full((max(least, int(rank.max(initial=0)) + 1), count), none)
     table[rank, j[order]] = flat[order]
     return table
-
-
-def write_structure(atoms: Atoms, path: Path) -> None:
-    """Write extended XYZ with 12 decimals: the usual 8 leave forces of 1e-7 eV/Angstrom at a minimum."""
-    from ldmd.store import write_atomically
-
-    lattice = " ".join(f"{value:.12f}" for value in atoms.cell.array.ravel())
-    lines = [str(len(atoms)), f'Lattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="T T T"']
-    for symbol, position in zip(atoms.get_chemical_symbols(), atoms.get_positions(wrap=True), strict=True):
-        lines.append(f"{symbol:2s} " + " ".join(f"{value:18.12f}" for value in position))
-    write_atomically(path, ("\n".join(lines) + "\n").encode(), "material.structure")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import field_validator, model_validator
 
-from ldmd.options import Divisions, RelativePath, Section, Slug, option, refuse
+from ldmd.options import NARROWEST, Divisions, RelativePath, Section, Slug, option, refuse
 
 Kind = Literal["tersoff", "stillinger-weber", "nep", "ase", "force-constants"]
 IMPORTED: Kind = "force-constants"
@@ -73,7 +73,8 @@ class Potential(Section):
     )
     calculator: str | None = option(
         None,
-        "For ase: where the calculator is imported from, package.module:Name.",
+        "For ase: where the calculator is imported from, package.module:Name: a class derived from an ASE calculator, "
+        "or a function annotated to return one. Its module is run: such a case is a program, to be trusted as one.",
         example='"ase.calculators.emt:EMT"',
     )
     arguments: dict[str, Any] = option(
@@ -121,18 +122,21 @@ class Crystal(Section):
 
     supercell: Divisions = option(
         (3, 3, 3),
-        "Unit cells along each vector in the box of the dynamics. Lattice dynamics is compared with the dynamics on "
-        "exactly the wave vectors that fit into this box.",
+        "Unit cells along each vector of the structure as it is given, in the box of the dynamics. Lattice dynamics is "
+        "compared with the dynamics on exactly the wave vectors that fit into this box. Where its vectors are "
+        "left-handed or skewed, the same box is taken with the shortest right-handed vectors.",
     )
     mesh: Divisions = option(
         (15, 15, 15),
-        "Finest mesh of wave vectors of the primitive cell; two coarser ones (4/5 and 3/5 of it) are computed as well, "
-        "and the infinite mesh is extrapolated from the three.",
+        "Finest mesh of wave vectors: divisions along the vectors of the structure, if that is a primitive cell, else "
+        "along those of the standard primitive cell, the shortest first (ldmd check shows them). Where the structure "
+        "is left-handed or skewed and its divisions lack the symmetry of the crystal, about as many wave vectors are "
+        "spread evenly. Two coarser meshes (4/5 and 3/5) are computed as well, and the infinite one is extrapolated.",
     )
     force_constants: Divisions | None = option(
         None,
-        "Primitive cells along each vector in the supercell of the force constants; left out, as many as their reach "
-        "asks for, or the box of the dynamics for a black box.",
+        "Primitive cells along each vector in the supercell of the force constants, counted as the mesh is; left out, "
+        "as many as their reach asks for, or the box of the dynamics for a black box.",
         example="[4, 4, 4]",
     )
     engine: Literal["phono3py", "kaldo"] = option(
@@ -144,7 +148,7 @@ class Crystal(Section):
         "velocities (kaldo), which need no choice.",
         "rad/ps",
         example=0.6,
-        gt=0,
+        ge=NARROWEST,
         le=50,
     )
     direct: bool = option(

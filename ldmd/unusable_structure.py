@@ -122,10 +122,11 @@ def _pairs(problem: Problem, inspection: Inspection, potential: SitePotential) -
 def _modes(problem: Problem, potential: SitePotential) -> tuple[TouchedMode, ...]:
     from ldmd.diagnosis.directional import STEPS, kink_share
     from ldmd.lattice.modes import normal_modes
+    from ldmd.potentials.ends import radius_table
 
     modes, largest = normal_modes(problem.second, problem.atoms.get_masses()), max(STEPS)
     rows = np.flatnonzero(modes.vibrating)
     motions = modes.displacements[:, rows]
-    share = kink_share(problem.atoms, potential.species, potential.switching, motions, largest, largest)
+    share = kink_share(problem.atoms, potential.species, radius_table(potential), motions, largest, largest)
     places = [*np.argsort(-share)[:TOUCHED].tolist(), len(rows) - 1]
     return tuple(TouchedMode(int(rows[n]), float(modes.frequencies[rows[n]]), float(share[n])) for n in places)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ldmd.checkpoint import Checkpoint
+from ldmd.conservative_forces import require_conservative
 from ldmd.digest import digest
 from ldmd.problem import Problem
 from ldmd.progress import progress, replica_progress
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from ldmd.anharmonicity import Anharmonicity
     from ldmd.comparison import Comparison
     from ldmd.crystal_study import CrystalStudy
+    from ldmd.diffusion import Diffusion
     from ldmd.dynamics.trajectory import Trajectory
     from ldmd.force_constants.sum_rules import Residuals
     from ldmd.green_kubo import GreenKuboResult
@@ -37,10 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DIAGNOSIS", "WIDTH_STAGES",
-    "Lattice", "Results", "Runner", "absolute", "imaginary_check", "run_comparison",
+    "Lattice", "Results", "Runner", "absolute", "dynamics_side", "imaginary_check", "run_comparison",
 ]  # fmt: skip
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
+FEW_MODES = 0.01
+"""Share of the modes whose heat may be missing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +62,7 @@ class Results:
     green_kubo: GreenKuboResult | None = None
     anharmonicity: Anharmonicity | None = None
     minima: Minima | None = None
+    diffusion: Diffusion | None = None
     crystal: CrystalStudy | None = None
     comparison: Comparison | None = None
     force_constant_checks: tuple[Check, ...] = ()
@@ -66,10 +73,21 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
 
     A structure without usable force constants ends after its inspection, and a potential that cannot be
     differentiated after lattice dynamics: its heat flux is not known.
+
+    Raises
+    ------
+    InputError
+        For a black box whose forces are not those of its energy, dynamics that blow up, and what stages refuse.
     """
+    from ldmd.diffusion import diffusion
+
+    for remark in problem.remarks:
+        logger.info("%s: %s", problem.settings.structure, remark)
     if not problem.inspection.usable:
         return Results(problem.inspection)
+    require_conservative(problem)
     runner = Runner(problem, problem.store, provenance)
+    runner.store.tidy()
     if problem.unit is not None:
         from ldmd.crystal_study import compare_crystal
 
@@ -81,13 +99,15 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
             force_constant_checks=problem.differences.checks,
         )  # fmt: skip
     trajectories = runner.dynamics()
-    green_kubo = runner.green_kubo(trajectories)
+    green_kubo = runner.green_kubo(trajectories, lattice.slowest_time(problem.settings.dynamics.temperature))
+    motion = diffusion(problem.atoms, trajectories)
     anharmonicity = runner.anharmonicity(lattice.modes, trajectories)
-    minima = runner.minima(trajectories)
-    comparison = _compare(problem, lattice, trajectories, green_kubo, minima)
+    # Of atoms that diffuse every frame has a minimum of its own, which says nothing of the one of the lattice.
+    minima = None if motion is not None and motion.found else runner.minima(trajectories)
+    comparison = _compare(problem, lattice, trajectories, green_kubo, minima, motion)
     return Results(
         problem.inspection, lattice.residuals, lattice.modes, lattice.linewidths, lattice.conductivity,
-        trajectories, green_kubo, anharmonicity, minima, comparison=comparison,
+        trajectories, green_kubo, anharmonicity, minima, motion, comparison=comparison,
     )  # fmt: skip
 
 
@@ -99,6 +119,14 @@ class Lattice:
     modes: Modes
     linewidths: Linewidths
     conductivity: Conductivity
+
+    def slowest_time(self, temperature: float) -> float | None:
+        """Slowest time of the heat flux of the dynamics, ps, from classical linewidths at a temperature (K)."""
+        from ldmd.lattice.lifetimes import slowest_time
+
+        row = int(np.flatnonzero(self.linewidths.temperatures == temperature)[0])
+        column = self.linewidths.statistics.index("classical")
+        return slowest_time(self.linewidths.gamma[row, column], self.conductivity.per_mode[row, column])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,8 +272,11 @@ class Runner:
                 run_replicas(problem.atoms, problem.site_potential, plans, checkpoints, report, keep)
         return tuple(trajectory for trajectory in found.values() if trajectory is not None)
 
-    def green_kubo(self, trajectories: tuple[Trajectory, ...]) -> GreenKuboResult:
-        """Green-Kubo analysis of the fluxes of all replicas together, at their measured temperature."""
+    def green_kubo(self, trajectories: tuple[Trajectory, ...], slowest: float | None) -> GreenKuboResult:
+        """Green-Kubo analysis of the fluxes of all replicas together, at their measured temperature.
+
+        ``slowest`` is the slowest time of the flux, ps, where the case gives none.
+        """
         from ldmd.green_kubo import GreenKuboResult, from_replicas, green_kubo
 
         settings = self.problem.settings.green_kubo
@@ -256,7 +287,12 @@ class Runner:
         return self.stage(
             "green-kubo",
             GreenKuboResult,
-            lambda: green_kubo(series, cutoff_thz=settings.cutoff_thz, factors=factors),
+            lambda: green_kubo(
+                series,
+                slowest_ps=slowest if settings.slowest_ps is None else settings.slowest_ps,
+                cutoff_thz=settings.cutoff_thz,
+                factors=factors,
+            ),
         )
 
     def anharmonicity(self, modes: Modes, trajectories: tuple[Trajectory, ...]) -> Anharmonicity:
@@ -309,10 +345,9 @@ def absolute(advance: Callable[[float], None]) -> Callable[[int, int], None]:
 
 
 def _anharmonicity(problem: Problem, modes: Modes, trajectories: tuple[Trajectory, ...]) -> Anharmonicity:
-    from ldmd.anharmonicity import Anharmonicity, displacements_from, score
+    from ldmd.anharmonicity import Anharmonicity, displacements_from, potential_forces, score
     from ldmd.dynamics.sampling import harmonic_displacements
     from ldmd.lattice.statistics import BoseEinstein, Classical
-    from ldmd.relaxation import evaluate
 
     atoms, symbols = problem.atoms, problem.atoms.get_chemical_symbols()
     temperature, count = problem.settings.dynamics.temperature, problem.settings.anharmonicity.configurations
@@ -326,15 +361,10 @@ def _anharmonicity(problem: Problem, modes: Modes, trajectories: tuple[Trajector
     }
     generator = np.random.default_rng(problem.settings.dynamics.seed)
     with progress("anharmonicity", 2.0 * count) as advance:
+        forces_of = potential_forces(atoms, problem.site_potential, advance)
         for name, kind in (("harmonic, classical", Classical()), ("harmonic, quantum", BoseEinstein())):
             displacements = harmonic_displacements(modes, kind, temperature, count, generator)
-            drawn = np.empty_like(displacements)
-            for index, displacement in enumerate(displacements):
-                moved = atoms.copy()
-                moved.positions += displacement
-                drawn[index] = evaluate(moved, problem.site_potential, slots=8).forces
-                advance(1.0)
-            samples[name] = (displacements, drawn)
+            samples[name] = (displacements, forces_of(displacements))
     scores = {name: score(*pair, problem.second, symbols) for name, pair in samples.items()}
     return Anharmonicity(
         samplings=tuple(scores),
@@ -351,10 +381,10 @@ def _compare(
     lattice: Lattice,
     trajectories: tuple[Trajectory, ...],
     green_kubo: GreenKuboResult,
-    minima: Minima,
+    minima: Minima | None,
+    motion: Diffusion | None,
 ) -> Comparison:
     from ldmd.comparison import compare
-    from ldmd.dynamics.trajectory import dynamics_checks
 
     temperature = problem.settings.dynamics.temperature
     quantum = "bose-einstein" if "bose-einstein" in lattice.conductivity.statistics else "classical"
@@ -365,9 +395,33 @@ def _compare(
         green_kubo.conductivity,
         green_kubo.interval_95,
         problem.settings.compare.tolerance_sigma,
-        minima.spread,
-        (*_lattice_checks(problem, lattice), *dynamics_checks(trajectories, temperature)),
+        0.0 if minima is None else minima.spread,
+        _lattice_checks(problem, lattice),
+        **dynamics_side(problem, trajectories, green_kubo, motion),
     )
+
+
+def dynamics_side(
+    problem: Problem,
+    trajectories: tuple[Trajectory, ...],
+    green_kubo: GreenKuboResult,
+    motion: Diffusion | None,
+) -> dict[str, Any]:
+    """What a comparison must know of the dynamics besides its value: keyword arguments of ``compare``."""
+    from ldmd.comparison import RunLength
+    from ldmd.dynamics.trajectory import dynamics_checks
+
+    settings = problem.settings
+    return {
+        "dynamics_checks": (
+            *dynamics_checks(trajectories, settings.dynamics.temperature),
+            *green_kubo.running.checks,
+        ),
+        "resolution": settings.compare.resolution,
+        "run": RunLength(trajectories[0].duration, len(trajectories)),
+        "diffusion": motion,
+        "quick": problem.quick,
+    }
 
 
 def imaginary_check(modes: Modes) -> Check:
@@ -377,13 +431,27 @@ def imaginary_check(modes: Modes) -> Check:
     return Check("imaginary modes", float(len(modes.imaginary)), "<=", 0.0, "modes", "not a minimum: relax further")
 
 
+def resolution_of(settings: Settings, highest: float) -> tuple[Check, ...]:
+    """Whether time step and interval of the flux suffice for the highest frequency, rad/ps."""
+    from ldmd.dynamics.resolution import resolution_checks
+
+    return resolution_checks(highest, settings.dynamics.time_step, settings.dynamics.flux_interval_fs / 1000.0)
+
+
 def _lattice_checks(problem: Problem, lattice: Lattice) -> tuple[Check, ...]:
     from ldmd.results import Check
 
     rules = dataclasses.asdict(lattice.residuals)
     limits = problem.residual_limits
+    no_channel = (
+        "these modes find nothing to scatter with in this cell, and their heat is left out: take a larger cell, a "
+        "wider kernel (lattice.width), or for a crystal a [crystal] section"
+    )
+    lost = lattice.linewidths.share_without_channel(lattice.modes)
     return (
         imaginary_check(lattice.modes),
+        Check("modes without a scattering channel", lost, "<=", FEW_MODES, "share of modes", no_channel),
+        *resolution_of(problem.settings, float(lattice.modes.frequencies.max())),
         *(
             Check(
                 f"{name.replace('_', '-order ')} residual",

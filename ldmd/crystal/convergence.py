@@ -5,6 +5,9 @@ integrand C v^2 / gamma times q^2 dq is flat, so that what is missing is proport
 
 kappa(n) = kappa - a x^p,  x = N_q^(-1/3),  p = 1.
 
+Where all meshes are too coarse for that line, its end may be anything, a negative conductivity included. It is then not
+taken: the finest mesh stands in, with an error as large as the difference (``extrapolates``).
+
 Molecular dynamics of a supercell C_super = M C_primitive has the wave vectors with M q integer and no others, and
 classical statistics. The conductivity on that very mesh is what it is to be compared with: not the converged one.
 """
@@ -18,6 +21,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from ase import Atoms
 
+from ldmd.cells import standard_supercell
 from ldmd.crystal.mesh import Grid, Kernel, MeshConductivity, MeshSettings
 from ldmd.errors import InputError
 from ldmd.results import Check, quantity
@@ -41,9 +45,11 @@ class MeshConvergence:
     temperatures: np.ndarray = quantity(("temperature",), "K", "temperatures")
     statistics: tuple[str, ...]
     kappa: np.ndarray = quantity(("mesh", "temperature", "statistics"), "W/(m K)", "on each mesh")
-    limit: np.ndarray = quantity(("temperature", "statistics"), "W/(m K)", "of the infinite mesh")
+    limit: np.ndarray = quantity(
+        ("temperature", "statistics"), "W/(m K)", "of the infinite mesh; the finest mesh where none can be extrapolated"
+    )
     error: np.ndarray = quantity(
-        ("temperature", "statistics"), "W/(m K)", "how far other meshes and another power would move the limit"
+        ("temperature", "statistics"), "W/(m K)", "how far other meshes, another power or none would move the limit"
     )
 
     @property
@@ -87,6 +93,9 @@ def mesh_convergence(
             raise InputError("meshes", "of different temperatures or statistics", "give the same to all")
     kappa = np.array([np.trace(each.tensor(part, kernel), axis1=-2, axis2=-1) / 3.0 for each in ordered])
     limit, error = infinite_mesh(counts, kappa, power)
+    good = extrapolates(limit, error)
+    error = np.where(good, error, np.abs(limit - kappa[-1]))
+    limit = np.where(good, limit, kappa[-1])
     return MeshConvergence(
         part=part,
         kernel=kernel,
@@ -111,6 +120,11 @@ def infinite_mesh(counts: np.ndarray, values: np.ndarray, power: float = 1.0) ->
     return limit, np.max([np.abs(other - limit) for other in others], axis=0)
 
 
+def extrapolates(limit: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Whether limits of conductivities may be quoted: positive, and known better than by a factor of two."""
+    return np.asarray((limit > 0.0) & (error <= limit))
+
+
 def converge(
     solve: Solver, settings: MeshSettings, grids: Sequence[Grid], part: str = "relaxation time", power: float = 1.0
 ) -> tuple[list[MeshConductivity], MeshConvergence]:
@@ -122,6 +136,7 @@ def converge(
 def commensurate_grid(primitive: Atoms, cell: np.ndarray) -> Grid:
     """The mesh of the wave vectors that are waves of a supercell with these vectors (3, 3), Angstrom.
 
+    It is the same for all vectors of the same lattice.
     The primitive cell may be that of another temperature: the shape decides, up to ``FITS``.
 
     Raises
@@ -139,10 +154,10 @@ def commensurate_grid(primitive: Atoms, cell: np.ndarray) -> Grid:
     if misfit > FITS:
         fix = f"is {misfit:.3f} off the nearest supercell of the primitive cell; give both in the same orientation"
         raise InputError("cell", np.array2string(np.asarray(cell), precision=3).replace("\n", ""), fix)
-    if np.array_equal(whole, np.diag(np.diag(whole))):
-        sizes = np.abs(np.diag(whole)).tolist()
-        return int(sizes[0]), int(sizes[1]), int(sizes[2])
-    rows = [tuple(row) for row in whole.tolist()]
+    matrix = standard_supercell(whole, primitive.cell.array)
+    if np.array_equal(matrix, np.diag(np.diag(matrix))):
+        return int(matrix[0, 0]), int(matrix[1, 1]), int(matrix[2, 2])
+    rows = [tuple(row) for row in matrix.tolist()]
     return rows[0], rows[1], rows[2]
 
 

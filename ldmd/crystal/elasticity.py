@@ -40,6 +40,8 @@ from ldmd.units import FORCE_TO_ACCELERATION, GPA
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 LARGEST_STRESS = 0.05
 """GPa, above which a crystal is not at rest."""
+FLOPPY = 1e-6
+"""Of the largest eigenvalue of the elastic constants: strains that are less stiff cost nothing but rounding."""
 DIRECTIONS = 24
 """Gauss points in the cosine of the polar angle; twice as many azimuths."""
 
@@ -81,19 +83,33 @@ class ElasticConstants:
         return float(np.linalg.eigvalsh(self.constants).min())
 
     @property
+    def floppy(self) -> int:
+        """Independent strains that cost no energy: those across a layer, and all but the length of a wire."""
+        values = np.linalg.eigvalsh(self.constants)
+        return int(np.sum(np.abs(values) <= FLOPPY * np.abs(values).max()))
+
+    @property
     def averages(self) -> Averages:
-        """Voigt and Reuss averages of any crystal."""
-        stiff, soft = self.constants, np.linalg.inv(self.constants)
+        """Voigt and Reuss averages of any crystal; those of Reuss are 0 where some strain costs nothing."""
+        stiff = self.constants
+        bulk = float(stiff[:3, :3].sum() / 9.0)
+        shear = float((_shear_sum(stiff) + 3.0 * np.trace(stiff[3:, 3:])) / 15.0)
+        if self.floppy:
+            return Averages(bulk, 0.0, shear, 0.0)
+        soft = np.linalg.inv(stiff)
         return Averages(
-            bulk_voigt=float(stiff[:3, :3].sum() / 9.0),
+            bulk_voigt=bulk,
             bulk_reuss=float(1.0 / soft[:3, :3].sum()),
-            shear_voigt=float((_shear_sum(stiff) + 3.0 * np.trace(stiff[3:, 3:])) / 15.0),
+            shear_voigt=shear,
             shear_reuss=float(15.0 / (4.0 * _shear_sum(soft) + 3.0 * np.trace(soft[3:, 3:]))),
         )
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """At rest, and stable against every strain."""
+        """At rest, and stable against every strain; where some strain costs nothing, only a check that says so."""
+        if self.floppy:
+            advice = "no stiffness across: a layer or a wire in empty space has no sound that way"
+            return (Check("strains that cost no energy", float(self.floppy), "<=", 0.0, "strains", advice),)
         return (
             Check(
                 "largest static stress",
@@ -131,9 +147,9 @@ class ElasticConstants:
     def mean_speed_anderson(self) -> float:
         """v_m = [(2/v_t^3 + 1/v_l^3) / 3]^(-1/3) from Hill's moduli, Angstrom/ps (J. Phys. Chem. Solids 24, 909).
 
-        NaN for a crystal that gives way to a strain, which has no sound.
+        NaN for a crystal that gives way to a strain, or where one costs nothing: it has no sound.
         """
-        if not self.softest > 0.0:
+        if self.floppy or not self.softest > 0.0:
             return float("nan")
         bulk, shear = self.averages.bulk, self.averages.shear
         scale = FORCE_TO_ACCELERATION / GPA / self.density
@@ -142,7 +158,7 @@ class ElasticConstants:
 
     def mean_speed(self) -> float:
         """The same mean over all directions and polarisations of the crystal itself, Angstrom/ps; NaN as above."""
-        if not self.softest > 0.0:
+        if self.floppy or not self.softest > 0.0:
             return float("nan")
         cosines, weights = np.polynomial.legendre.leggauss(DIRECTIONS)
         azimuths = (np.arange(2 * DIRECTIONS) + 0.5) * np.pi / DIRECTIONS

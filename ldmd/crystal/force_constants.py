@@ -13,15 +13,12 @@ they come by finite differences: of our own (``by_differences``), or with phono3
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import itertools
 import math
-import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,17 +28,21 @@ from ase import Atoms
 from ase.build import make_supercell
 from matscipy.neighbours import neighbour_list
 
+from ldmd.crystal.electrostatics import Electrostatics
 from ldmd.errors import InputError
 from ldmd.force_constants import autodiff, finite_differences
 from ldmd.force_constants.exchange.constants import Elements, ForceConstants, from_blocks, of_supercell
-from ldmd.force_constants.exchange.files import peer, require_file
+from ldmd.force_constants.exchange.files import peer
+from ldmd.force_constants.exchange.kinds import from_phonopy, to_phonopy, told_apart
 from ldmd.force_constants.exchange.supercell import Supercell, matched, repeated
 from ldmd.force_constants.finite_differences import Accuracy
 from ldmd.force_constants.images import shortest_translation
+from ldmd.foreign import quiet
 from ldmd.potentials.base import SitePotential
 from ldmd.potentials.evaluations import Evaluations
 from ldmd.results import Check
 from ldmd.structures import NeighbourGraph, build_graph, cell_heights, require_known, species_indices
+from ldmd.visible import kinds_of
 
 NOTICEABLE = 1e-3
 """Relative to the largest element: what counts for the reach of force constants."""
@@ -69,6 +70,10 @@ class CrystalForceConstants:
     reach: tuple[float, float] | None = None
     """Angstrom, the longest distance between atoms of a noticeable element of each order, where it is known: of a
     potential."""
+    electrostatics: Electrostatics | None = None
+    """Born charges that came with force constants of files."""
+    found_on_import: tuple[Check, ...] = ()
+    """What was seen, and mended, when force constants were read from files."""
 
     def __post_init__(self) -> None:
         """Refuse orders that are missing or of two crystals."""
@@ -90,11 +95,12 @@ class CrystalForceConstants:
         for order, length in zip((2, 3), self.reach or (), strict=False):
             cell = (self.second if order == 2 else self.third).supercell.atoms.cell.array
             advice = "force constants reach around the supercell and are folded into it: take a larger one"
-            half = 0.5 * shortest_translation(cell)
+            half = 0.5 * (shortest_translation(cell) - MARGIN)
             found.append(Check(f"reach of order {order}", length, "<=", half, "Angstrom", advice))
         advice = "a rigid translation costs energy: import complete force constants, or let them obey the sum rule"
         found.append(Check("sum rule of order 2", self.translation, "<=", 1e-3, "1", advice))
-        return tuple(found)
+        charges = () if self.electrostatics is None else self.electrostatics.checks
+        return (*found, *self.found_on_import, *charges)
 
     @property
     def accuracy_checks(self) -> tuple[Check, ...]:
@@ -112,15 +118,15 @@ class CrystalForceConstants:
 def primitive_of(unit: Atoms, tolerance: float = 1e-4) -> Atoms:
     """The primitive cell of a unit cell, in its orientation and with its masses; the unit cell itself if it is one.
 
-    Atoms of one element but of different mass are different. ``tolerance`` in Angstrom.
+    Atoms of one element but of different mass are different, and so are those that a calculator can tell apart, by
+    their magnetic moments for example; the primitive cell keeps these. ``tolerance`` in Angstrom.
 
     Raises
     ------
     InputError
         Where no crystal is found.
     """
-    _, kinds = np.unique(np.stack([unit.numbers, unit.get_masses()]), axis=1, return_inverse=True)
-    names = np.ravel(kinds)
+    names = kinds_of(unit, masses=True)
     cell = (unit.cell.array.tolist(), unit.get_scaled_positions().tolist(), names.tolist())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, of how it reports errors
@@ -131,8 +137,9 @@ def primitive_of(unit: Atoms, tolerance: float = 1e-4) -> Atoms:
         return unit
     lattice, scaled, kept = found
     first = [int(np.flatnonzero(names == name)[0]) for name in kept]
-    primitive = Atoms(unit.numbers[first], cell=lattice, scaled_positions=scaled, pbc=True)
-    primitive.set_masses(unit.get_masses()[first])
+    primitive = unit[first]  # with everything else that is known of the atoms
+    primitive.set_cell(lattice)
+    primitive.set_scaled_positions(scaled)
     matched(primitive, unit)
     return primitive
 
@@ -249,36 +256,24 @@ def by_phono3py_displacements(
     """
     program = phono3py_of(primitive, supercell_of(primitive, third))
     program.generate_displacements(distance=displacement, cutoff_pair_distance=cutoff)
-    cells = [None if cell is None else from_phonopy(cell) for cell in program.supercells_with_displacements]
+    sites = matched(primitive, from_phonopy(program.supercell)).sites
+    displaced = [None if cell is None else from_phonopy(cell) for cell in program.supercells_with_displacements]
+    cells = [None if cell is None else _with_all_of(primitive[sites], cell) for cell in displaced]
     found = iter(forces([cell for cell in cells if cell is not None]))
     count = len(program.supercell)
     program.forces = np.array([np.zeros((count, 3)) if cell is None else next(found) for cell in cells])
-    program.produce_fc3()
-    program.symmetrize_fc3()
-    program.symmetrize_fc2()
+    with quiet():
+        program.produce_fc3()
+        program.symmetrize_fc3()
+        program.symmetrize_fc2()
     return from_phono3py(program)
 
 
-def read_forces(structure: Path, third: Path | None = None, second: Path | None = None) -> CrystalForceConstants:
-    """From phono3py's own files: phono3py_disp.yaml (or phono3py.yaml), FORCES_FC3, and FORCES_FC2 where it exists.
-
-    phono3py makes force constants of them, symmetrised its way. Without ``third`` the forces stand in the yaml file, as
-    in phono3py_params.yaml. For finished force constants (fc2.hdf5, fc3.hdf5) see
-    ``ldmd.force_constants.exchange.phono3py``.
-
-    Raises
-    ------
-    InputError
-        Where phono3py or a file is missing, or there are no forces.
-    """
-    program = peer("phono3py", "phono3py")
-    paths = [None if path is None else require_file(path).resolve() for path in (structure, third, second)]
-    # In an empty folder: phono3py prefers an fc3.hdf5 that happens to lie in the working one to files that are named.
-    with tempfile.TemporaryDirectory() as empty, contextlib.chdir(empty):
-        loaded = program.load(
-            paths[0], forces_fc3_filename=paths[1], forces_fc2_filename=paths[2], is_nac=False, log_level=0
-        )
-    return from_phono3py(loaded)
+def _with_all_of(copies: Atoms, cell: Atoms) -> Atoms:
+    """Atoms of primitive cells, with all that a calculator may look at, at the positions of a supercell."""
+    copies.set_cell(cell.cell)
+    copies.positions = cell.positions
+    return copies
 
 
 def from_phono3py(program: Any) -> CrystalForceConstants:
@@ -300,29 +295,28 @@ def from_phono3py(program: Any) -> CrystalForceConstants:
     return CrystalForceConstants(orders[0], orders[1])
 
 
-def phono3py_of(primitive: Atoms, third: Supercell, second: Supercell | None = None, symmetry: bool = True) -> Any:
-    """A ``Phono3py`` object of these supercells, without force constants; its atoms may be in another order."""
-    program, atoms = peer("phono3py", "phono3py"), peer("phonopy.structure.atoms", "phonopy")
-    cell = atoms.PhonopyAtoms(
-        symbols=primitive.get_chemical_symbols(),
-        positions=primitive.positions,
-        cell=primitive.cell.array,
-        masses=primitive.get_masses(),
-    )
-    return program.Phono3py(
-        cell,
-        supercell_matrix=third.matrix.T,
-        primitive_matrix=np.eye(3),
-        phonon_supercell_matrix=None if second is None else second.matrix.T,
-        is_symmetry=symmetry,
-        is_mesh_symmetry=symmetry,
-        log_level=0,
-    )
+def phono3py_of(
+    primitive: Atoms,
+    third: Supercell,
+    second: Supercell | None = None,
+    symmetry: bool = True,
+    by_mass: bool = False,
+) -> Any:
+    """A ``Phono3py`` object of these supercells, without force constants; its atoms may be in another order.
 
-
-def from_phonopy(cell: Any) -> Atoms:
-    """Atoms of a ``PhonopyAtoms`` object."""
-    return Atoms(cell.symbols, positions=cell.positions, cell=cell.cell, masses=cell.masses, pbc=True)
+    Its symmetry does not know masses, as forces do not. For vibrations, ``by_mass`` names atoms of one element and
+    different mass as different elements (``told_apart``).
+    """
+    with quiet():
+        return peer("phono3py", "phono3py").Phono3py(
+            to_phonopy(told_apart(primitive) if by_mass else primitive),
+            supercell_matrix=third.matrix.T,
+            primitive_matrix=np.eye(3),
+            phonon_supercell_matrix=None if second is None else second.matrix.T,
+            is_symmetry=symmetry,
+            is_mesh_symmetry=symmetry,
+            log_level=0,
+        )
 
 
 def dense_bytes(constants: CrystalForceConstants) -> float:

@@ -15,7 +15,9 @@ from scipy import constants as physical
 
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, second_blocks
+from ldmd.force_constants.exchange.kinds import from_phonopy, to_phonopy, told_apart, under_own_names
 from ldmd.force_constants.exchange.supercell import matched, repeated
+from ldmd.foreign import quiet
 
 COULOMB = physical.e / (4.0 * np.pi * physical.epsilon_0) * 1e10
 """e^2 / (4 pi epsilon_0), 14.4 eV Angstrom."""
@@ -32,6 +34,8 @@ class Polarity:
     """(P, 3, 3) in e, of the atoms of the primitive cell; first index the field, second the displacement."""
     dielectric: np.ndarray
     """(3, 3) static dielectric tensor of the electrons, relative to vacuum."""
+    method: str = "gonze"
+    """How phonopy interpolates between wave vectors: "gonze" or "wang"."""
 
 
 def force_constants_of(
@@ -73,21 +77,15 @@ def phonopy_of(constants: ForceConstants, polarity: Polarity | None = None) -> A
     """
     try:
         from phonopy import Phonopy
-        from phonopy.structure.atoms import PhonopyAtoms
     except ImportError as error:
         fix = "is not installed; run: python -m pip install phonopy"
         raise InputError("phonopy", error.name, fix) from error
     supercell, primitive = constants.supercell, constants.supercell.primitive
-    cell = PhonopyAtoms(
-        symbols=primitive.get_chemical_symbols(),
-        cell=primitive.cell.array,
-        scaled_positions=primitive.get_scaled_positions(wrap=False),
-        masses=primitive.get_masses(),
-    )
+    cell = to_phonopy(told_apart(primitive))
     # phonopy's matrices are made of columns; the cell given is its own primitive cell
-    crystal = Phonopy(cell, supercell_matrix=supercell.matrix.T, primitive_matrix=np.eye(3))
-    theirs = crystal.supercell
-    atoms = Atoms(theirs.symbols, cell=theirs.cell, scaled_positions=theirs.scaled_positions, pbc=True)
+    with quiet():
+        crystal = Phonopy(cell, supercell_matrix=supercell.matrix.T, primitive_matrix=np.eye(3))
+    atoms = under_own_names(from_phonopy(crystal.supercell), primitive)
     ordered = constants.in_order_of(matched(primitive, atoms))
     crystal.force_constants = second_blocks(ordered, full=True)
     if polarity is not None:
@@ -95,7 +93,8 @@ def phonopy_of(constants: ForceConstants, polarity: Polarity | None = None) -> A
         if polarity.born_charges.shape != expected:
             raise InputError("Born charges", polarity.born_charges.shape, f"the primitive cell needs {expected}")
         born, dielectric = np.asarray(polarity.born_charges), np.asarray(polarity.dielectric)
-        crystal.nac_params = {"born": born, "dielectric": dielectric, "factor": COULOMB}
+        charges: Any = {"born": born, "dielectric": dielectric, "factor": COULOMB, "method": polarity.method}
+        crystal.nac_params = charges
     return crystal
 
 

@@ -9,7 +9,9 @@ own number is computed where asked for (``compare``), and a check says how far o
 
 Linewidths of degenerate modes are averaged, which kALDo does not do. Without a smearing its "tdep" kernel is taken,
 the one whose widths do not depend on the choice of eigenvectors. The mesh is a whole one, not reduced by symmetry.
-kALDo has no isotopes that could be kept apart here, and no meshes but boxes.
+kALDo has no isotopes that could be kept apart here, and no meshes but boxes. Born charges are left out, which a check
+says: with them its linewidths were 10 and more times those of phono3py in a zincblende crystal of springs. It takes the
+three lowest modes at Gamma for the translations; where they are not, its answer is refused.
 """
 
 from __future__ import annotations
@@ -32,11 +34,13 @@ from ldmd.crystal.mesh import (
     MeshSettings,
     mesh_checks,
     shared_by_degenerate,
+    translations_among,
     transport,
 )
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.files import peer
 from ldmd.force_constants.exchange.kaldo import to_kaldo
+from ldmd.foreign import quiet
 from ldmd.results import Check
 from ldmd.units import THZ
 
@@ -63,10 +67,11 @@ def conductivity(constants: CrystalForceConstants, settings: MeshSettings, compa
     bands: Bands | None = None
     gamma, kappa, modes, own = [], [], [], []
     # kALDo divides by the frequencies of the translations, and masks the result afterwards.
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"), quiet():
         for temperature, name in itertools.product(settings.temperatures, settings.statistics):
             phonons = _phonons(theirs, settings, repeats, temperature, name == "classical")
             if bands is None:
+                _require_translations(phonons, constants.primitive.get_masses())
                 bands = _bands(phonons, settings, float(constants.primitive.cell.volume))
             gamma.append(0.5 * np.asarray(phonons.bandwidth).reshape(bands.frequencies.shape))
             if settings.direct:
@@ -88,9 +93,33 @@ def conductivity(constants: CrystalForceConstants, settings: MeshSettings, compa
             kappa=np.array(kappa).reshape(*shape, 3, 3), per_mode=np.array(modes).reshape(widths.gamma.shape)
         )
     found = transport(bands, widths, f"kaldo {version('kaldo')}", settings.smearing, direct)
-    checks = [*constants.checks, *mesh_checks(bands, widths)]
+    checks = [*constants.checks, *_left_out(constants), *mesh_checks(bands, widths), *found.checks]
     checks += _compared(found, np.array(own).reshape(*shape, 3, 3)) if compare else []
     return dataclasses.replace(found, checks=tuple(checks))
+
+
+def _left_out(constants: CrystalForceConstants) -> list[Check]:
+    """A failed check where there are Born charges."""
+    if constants.electrostatics is None:
+        return []
+    advice = 'longitudinal and transverse modes are not split: take engine = "phono3py"'
+    return [Check("atoms whose Born charges kALDo leaves out", float(len(constants.primitive)), "<=", 0.0, "1", advice)]
+
+
+def _require_translations(phonons: Any, masses: np.ndarray) -> None:
+    """Refuse crystals whose three lowest modes at Gamma are not the translations, which kALDo takes for granted.
+
+    Raises
+    ------
+    InputError
+        Where a mode is softer than they are.
+    """
+    q_points = np.asarray(phonons._reciprocal_grid.fractional_points)
+    gamma = int(np.argmin(np.linalg.norm(q_points, axis=1)))
+    vectors = np.asarray(phonons._eigensystem)[gamma, 1:]
+    if not np.array_equal(translations_among(vectors, masses), [0, 1, 2]):
+        fix = "takes the three lowest modes at Gamma for translations, and here they are not; take phono3py"
+        raise InputError("crystal.engine", '"kaldo"', fix)
 
 
 def _require_known(settings: MeshSettings) -> tuple[int, int, int]:

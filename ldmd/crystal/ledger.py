@@ -10,7 +10,9 @@ relaxation-time approximation on the infinite mesh with Bose-Einstein statistics
     finite size           infinite mesh to the wave vectors of the supercell, classically.
 
 Every step is extrapolated to the infinite mesh by itself: a difference of two conductivities converges faster than
-either. The last step, to the dynamics, is the rest: orders beyond the third, and the error of the dynamics.
+either. Where one of the conductivities cannot be extrapolated (``convergence.extrapolates``), all of them are those
+of the finest mesh, with errors as large as what the extrapolation would have changed. The last step, to the dynamics,
+is the rest: orders beyond the third, and the error of the dynamics.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ldmd.comparison import LedgerEntry
-from ldmd.crystal.convergence import infinite_mesh
+from ldmd.crystal.convergence import extrapolates, infinite_mesh
 from ldmd.crystal.mesh import MeshConductivity
 from ldmd.results import Estimate
 
@@ -64,13 +66,15 @@ def lattice_steps(
     def on_meshes(part: str, statistics: str) -> np.ndarray:
         return np.array([mesh.isotropic(temperature, statistics, part) for mesh in ordered])
 
+    reachable = _reachable(ordered, counts, temperature)
+
     def step(name: str, values: np.ndarray, meaning: str) -> LedgerEntry:
-        limit, error = infinite_mesh(counts, values)
-        return LedgerEntry(name, float(limit), float(error), meaning)
+        limit, error = _limit(counts, values, reachable)
+        return LedgerEntry(name, limit, error, meaning)
 
     def on_infinite(part: str, statistics: str) -> Estimate:
-        limit, error = infinite_mesh(counts, on_meshes(part, statistics))
-        return Estimate(float(limit), float(error), UNIT)
+        limit, error = _limit(counts, on_meshes(part, statistics), reachable)
+        return Estimate(limit, error, UNIT)
 
     classical = commensurate.isotropic(temperature, "classical", best)
     steps = []
@@ -84,14 +88,36 @@ def lattice_steps(
     return LatticeSteps(on_infinite("relaxation time", first), on_infinite(best, first), classical, tuple(steps))
 
 
-def infinite(meshes: Sequence[MeshConductivity], temperature: float) -> tuple[tuple[str, float], ...]:
-    """Kind of statistics and best isotropic conductivity on the infinite mesh, W/(m K), at one of the temperatures."""
+def infinite(meshes: Sequence[MeshConductivity], temperature: float) -> tuple[tuple[str, Estimate], ...]:
+    """Kind of statistics and best isotropic conductivity on the infinite mesh, with its error, at one temperature.
+
+    That of the finest mesh where the meshes are too coarse to extrapolate from.
+    """
     ordered, counts = _ascending(meshes)
-    part = _best(ordered)
+    part, reachable = _best(ordered), _reachable(ordered, counts, temperature)
     values = {
         name: np.array([mesh.isotropic(temperature, name, part) for mesh in ordered]) for name in ordered[0].statistics
     }
-    return tuple((name, float(infinite_mesh(counts, value)[0])) for name, value in values.items())
+    limits = {name: _limit(counts, value, reachable) for name, value in values.items()}
+    return tuple((name, Estimate(*limit, UNIT)) for name, limit in limits.items())
+
+
+def _reachable(ordered: Sequence[MeshConductivity], counts: np.ndarray, temperature: float) -> bool:
+    """Whether relaxation times and the best conductivity can be extrapolated, with all statistics."""
+    found = [
+        infinite_mesh(counts, np.array([mesh.isotropic(temperature, name, part) for mesh in ordered]))
+        for part in ("relaxation time", _best(ordered))
+        for name in ordered[0].statistics
+    ]
+    return all(bool(extrapolates(limit, error)) for limit, error in found)
+
+
+def _limit(counts: np.ndarray, values: np.ndarray, reachable: bool) -> tuple[float, float]:
+    """Value on the infinite mesh and its error; without extrapolation that of the finest mesh."""
+    limit, error = infinite_mesh(counts, values)
+    if reachable:
+        return float(limit), float(error)
+    return float(values[-1]), float(abs(limit - values[-1]))
 
 
 def _ascending(meshes: Sequence[MeshConductivity]) -> tuple[list[MeshConductivity], np.ndarray]:

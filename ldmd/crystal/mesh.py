@@ -5,7 +5,8 @@ With the linewidth gamma (HWHM, rad/ps) of every mode (q, m) and the strengths v
 kappa_ab = 1/(N V) sum_q sum_mn c_mn Re(v^a_mn v^b_mn*) tau_mn,
 tau_mn = (gamma_m + gamma_n) / [(gamma_m + gamma_n)^2 + (w_m - w_n)^2].
 
-The terms m = n are the relaxation-time approximation (RTA), all others the interband part. Kernels differ in c_mn:
+The terms m = n and those of degenerate bands are the relaxation-time approximation (RTA), all others the interband
+part. Kernels differ in c_mn:
 
 * ``qhgk``: hbar w_m w_n (n_m - n_n) / [T (w_n - w_m)] (Isaeva et al., Nat. Commun. 10, 3853 (2019), Eq. 9),
 * ``njc23``: the same times (w_m + w_n)^2 / (4 w_m w_n) (that paper's supplement, Eq. 19, first term),
@@ -13,14 +14,17 @@ The terms m = n are the relaxation-time approximation (RTA), all others the inte
   velocity operator is v_mn 2 sqrt(w_m w_n) / (w_m + w_n)).
 
 Classically C = k_B, and ``wigner`` is ``qhgk`` exactly. Where bands are degenerate only the sum over all of their pairs
-is independent of the choice of eigenvectors. The RTA takes for v_mm the group velocity as symmetry has it; what is
-left of degenerate bands is counted as interband and also given on its own: it goes as 1/gamma like the RTA, and fades
-as the mesh is refined, for it comes from lines of high symmetry.
+is independent of the choice of eigenvectors, of the axes and of the lattice vectors. Along any direction it is the
+sum over the bands that split off in that direction, so that it belongs to the RTA. Other programs take for v_mm the
+group velocity as symmetry has it, and miss what is left of degenerate bands; it is also given on its own. It fades as
+the mesh is refined, for it comes from lines of high symmetry. The direct solution has group velocities of that kind,
+and is completed by the same share.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -37,8 +41,12 @@ AT_REST = 1e-4 * THZ
 """rad/ps: modes below carry no heat; they are the translations at Gamma, or imaginary."""
 DEGENERATE = 1e-4 * THZ
 """rad/ps: bands closer than this share one linewidth."""
-NO_CHANNEL = 1e-12
-"""rad/ps: a smaller linewidth, of half a second, is a mode that finds nothing to scatter with on a coarse mesh."""
+NO_CHANNEL = 1e-9
+"""Of the median linewidth: a mode with a smaller one finds nothing to scatter with on a coarse mesh."""
+NEGATIVE = 1e-3
+"""Of the largest eigenvalue of a conductivity tensor: what rounding and coarse meshes may take below zero."""
+LARGEST_CONDUCTIVITY = 1e6
+"""W/(m K), ten times the largest of any crystal."""
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 Grid = tuple[int, int, int] | tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
@@ -123,8 +131,9 @@ class MeshLinewidths:
 
     def unscattered(self, bands: Bands) -> int:
         """Most modes of the whole mesh without a linewidth at any temperature: they are left out of conductivities."""
-        lost = bands.vibrating & (self.total < NO_CHANNEL)
-        return int((lost.sum(axis=-1) @ bands.weights).max(initial=0))
+        total = self.total
+        lost = [bands.vibrating & ~scattered(bands, total[at]) for at in np.ndindex(*total.shape[:2])]
+        return max((int(mask.sum(axis=-1) @ bands.weights) for mask in lost), default=0)
 
     @property
     def total(self) -> np.ndarray:
@@ -160,17 +169,17 @@ class MeshConductivity:
     isotopes: np.ndarray = quantity(("q", "band"), "rad/ps", "linewidth by isotopes, HWHM; 0 where not asked for")
     heat_capacities: np.ndarray = quantity(("temperature", "statistics", "q", "band"), "eV/K", "of each mode")
     relaxation_time: np.ndarray = quantity(
-        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "relaxation-time approximation, intraband"
+        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "relaxation-time approximation"
     )
     kernels: tuple[str, ...]
     interband: np.ndarray = quantity(
         ("kernel", "temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "interband part of each kernel"
     )
     degenerate: np.ndarray = quantity(
-        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "what of every interband part is of degenerate bands"
+        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "what of relaxation_time group velocities have not"
     )
     per_mode: np.ndarray = quantity(
-        ("temperature", "statistics", "q", "band"), "W/(m K)", "intraband contributions, trace/3"
+        ("temperature", "statistics", "q", "band"), "W/(m K)", "relaxation-time contributions, trace/3"
     )
     per_mode_interband: np.ndarray = quantity(
         ("temperature", "statistics", "q", "band"), "W/(m K)", "interband contributions of the first kernel, trace/3"
@@ -181,8 +190,8 @@ class MeshConductivity:
     def tensor(self, part: str = "total", kernel: Kernel = "qhgk") -> np.ndarray:
         """(temperature, statistics, 3, 3) W/(m K) of a part.
 
-        ``relaxation time``, ``interband``, ``total`` (their sum: QHGK with the kernel of that name), ``direct``, or
-        ``direct total`` (direct and interband).
+        ``relaxation time``, ``interband``, ``total`` (their sum: QHGK with the kernel of that name), ``direct`` (with
+        what its group velocities miss of degenerate bands), or ``direct total`` (direct and interband).
 
         Raises
         ------
@@ -196,7 +205,8 @@ class MeshConductivity:
             "total": self.relaxation_time + interband,
         }
         if self.direct is not None:
-            parts |= {"direct": self.direct.kappa, "direct total": self.direct.kappa + interband}
+            direct = self.direct.kappa + self.degenerate
+            parts |= {"direct": direct, "direct total": direct + interband}
         if part not in parts:
             raise InputError("conductivity", part, f"choose from {', '.join(parts)}")
         return np.asarray(parts[part])
@@ -237,7 +247,7 @@ def transport(
                 relaxation_time[t, s] = _tensor(parts.intraband.sum(axis=(0, 1)))
                 degenerate[t, s] = _tensor(parts.degenerate.sum(axis=(0, 1)))
                 own[t, s], pairs[t, s] = (part[..., :3].mean(axis=-1) for part in (parts.intraband, parts.interband))
-    return MeshConductivity(
+    found = MeshConductivity(
         engine=engine,
         grid=bands.grid,
         q_points=bands.q_points,
@@ -258,8 +268,47 @@ def transport(
         per_mode=own,
         per_mode_interband=pairs,
         direct=direct,
-        checks=tuple(checks),
     )
+    return dataclasses.replace(found, checks=(*checks, *sound_checks(found)))
+
+
+def sound_checks(found: MeshConductivity) -> tuple[Check, ...]:
+    """Whether the tensors are such as a crystal can have: none carries heat against the gradient, or without limit."""
+    tensors = np.stack([found.tensor(), *([] if found.direct is None else [found.tensor("direct total")])])
+    if np.isfinite(tensors).all():
+        values = np.linalg.eigvalsh(0.5 * (tensors + np.swapaxes(tensors, -1, -2)))
+        largest = np.abs(values).max(axis=-1)
+        least = float(np.divide(values.min(axis=-1), largest, out=np.zeros_like(largest), where=largest > 0.0).min())
+        most = float(largest.max())
+    else:
+        least = most = math.nan
+    negative = "heat would flow to the hot side: take a finer mesh, and look at the other checks of the force constants"
+    absurd = "no crystal conducts so well: some modes find nothing to scatter with, or the force constants are damaged"
+    return (
+        Check("least eigenvalue of the conductivity, of the largest", least, ">=", -NEGATIVE, "1", negative),
+        Check("largest eigenvalue of the conductivity", most, "<=", LARGEST_CONDUCTIVITY, "W/(m K)", absurd),
+    )
+
+
+def translations_among(vectors: np.ndarray, masses: np.ndarray) -> np.ndarray:
+    """(3,) the modes at Gamma that overlap most with rigid translations.
+
+    ``vectors`` (3P, 3P) are orthonormal columns, mass-weighted, of atoms with masses (P,) in amu.
+    """
+    uniform = np.kron(np.sqrt(masses / masses.sum())[:, None], np.eye(3))
+    overlap = np.sum(np.abs(uniform.T @ vectors) ** 2, axis=0)
+    return np.sort(np.argsort(overlap)[-3:])
+
+
+def scattered(bands: Bands, gamma: np.ndarray) -> np.ndarray:
+    """Mask (q, band) of modes whose linewidth, rad/ps, is more than rounding beside that of most others."""
+    return np.asarray(gamma > least_linewidth(gamma[bands.vibrating]))
+
+
+def least_linewidth(gamma: np.ndarray) -> float:
+    """The linewidth, in the unit of those of the modes of a mesh, up to which a mode finds no channel."""
+    known = gamma[gamma > 0.0]
+    return NO_CHANNEL * float(np.median(known)) if known.size else 0.0
 
 
 def mesh_checks(bands: Bands, widths: MeshLinewidths) -> tuple[Check, ...]:
@@ -279,22 +328,24 @@ class Parts:
     intraband: np.ndarray
     interband: np.ndarray
     degenerate: np.ndarray
-    """Part of ``interband``."""
+    """Part of ``intraband``: what group velocities, as symmetry has them, do not have."""
 
 
 def band_pairs(
     bands: Bands, gamma: np.ndarray, statistics: Statistics, temperature: float, kernel: Kernel = "qhgk"
 ) -> Parts:
-    """Contributions of single bands and of pairs, for linewidths (q, band), HWHM in rad/ps, equal where degenerate."""
+    """Of degenerate bands and of other pairs, for linewidths (q, band), HWHM in rad/ps, equal where degenerate."""
     parts = [np.empty(bands.squares.shape) for _ in range(3)]
     scale = CONDUCTIVITY / (bands.volume * bands.weights.sum()) * bands.weights
+    carrying = bands.vibrating & scattered(bands, gamma)
     for q, frequencies in enumerate(bands.frequencies):
-        weight = scale[q] * _pair_weights(frequencies, gamma[q], statistics, temperature, kernel)
+        weight = scale[q] * _pair_weights(frequencies, gamma[q], carrying[q], statistics, temperature, kernel)
         every = weight[:, :, None] * bands.strengths[q]
         own = np.diagonal(weight)[:, None] * bands.squares[q]
         together = np.abs(frequencies[:, None] - frequencies[None, :]) < DEGENERATE
-        parts[0][q], parts[1][q] = own, every.sum(axis=1) - own
-        parts[2][q] = (every * together[:, :, None]).sum(axis=1) - own
+        parts[0][q] = (every * together[:, :, None]).sum(axis=1)
+        parts[1][q] = (every * ~together[:, :, None]).sum(axis=1)
+        parts[2][q] = parts[0][q] - own
     return Parts(*parts)
 
 
@@ -312,11 +363,15 @@ def shared_by_degenerate(frequencies: np.ndarray, values: np.ndarray) -> np.ndar
 
 
 def _pair_weights(
-    frequencies: np.ndarray, gamma: np.ndarray, statistics: Statistics, temperature: float, kernel: Kernel
+    frequencies: np.ndarray,
+    gamma: np.ndarray,
+    carrying: np.ndarray,
+    statistics: Statistics,
+    temperature: float,
+    kernel: Kernel,
 ) -> np.ndarray:
-    """c_mn tau_mn (band, band) in eV ps/K; zero where a mode carries no heat or has no linewidth."""
-    vibrating = (frequencies > AT_REST) & (gamma >= NO_CHANNEL)
-    safe = np.where(vibrating, frequencies, 1.0)
+    """c_mn tau_mn (band, band) in eV ps/K; zero where a mode is not ``carrying`` heat, or has no linewidth."""
+    safe = np.where(carrying, frequencies, 1.0)
     first, second = safe[:, None], safe[None, :]
     capacity = statistics.heat_capacity(first, second, temperature)
     if kernel == "njc23":
@@ -325,7 +380,7 @@ def _pair_weights(
         own = statistics.heat_capacity(safe, safe, temperature) / safe
         capacity = (own[:, None] + own[None, :]) * first * second / (first + second)
     width = gamma[:, None] + gamma[None, :]
-    both = vibrating[:, None] & vibrating[None, :]
+    both = carrying[:, None] & carrying[None, :]
     lorentzian = np.divide(width, width**2 + (first - second) ** 2, out=np.zeros_like(width), where=both)
     return np.asarray(capacity * lorentzian)
 

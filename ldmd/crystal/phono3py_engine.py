@@ -17,12 +17,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 
-from ldmd.crystal.force_constants import CrystalForceConstants, dense_bytes, from_phonopy, phono3py_of
+from ldmd.cells import opposite
+from ldmd.crystal.electrostatics import Electrostatics
+from ldmd.crystal.force_constants import CrystalForceConstants, dense_bytes, phono3py_of
 from ldmd.crystal.mesh import (
     VOIGT,
     Bands,
@@ -32,12 +34,15 @@ from ldmd.crystal.mesh import (
     MeshSettings,
     mesh_checks,
     shared_by_degenerate,
+    translations_among,
     transport,
 )
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import ForceConstants, second_blocks, third_blocks
-from ldmd.force_constants.exchange.files import peer, require_file
-from ldmd.force_constants.exchange.supercell import matched
+from ldmd.force_constants.exchange.files import peer
+from ldmd.force_constants.exchange.kinds import from_phonopy, under_own_names
+from ldmd.force_constants.exchange.supercell import Supercell, matched
+from ldmd.foreign import quiet
 from ldmd.units import THZ
 
 logger = logging.getLogger(__name__)
@@ -46,36 +51,12 @@ HOT = 1e6
 """K, T_b above."""
 MEMORY = 8e9
 """Bytes that dense arrays may take."""
+SHEAR = 1e-9 * np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 2.3], [5.1, 0.0, 0.0]])
+"""Of the vectors of a primitive cell, in these vectors; the numbers keep different diagonals different."""
+SAME_WAVE_VECTOR = 1e-5
+"""In reciprocal vectors."""
 COPIES = 3.0
 """Of the third order at the same time: ours, phono3py's, and the one it transforms."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Electrostatics:
-    """What the non-analytical correction of an insulator needs."""
-
-    born: np.ndarray
-    """(P, 3, 3) Born effective charges of the atoms of the primitive cell, e."""
-    dielectric: np.ndarray
-    """(3, 3) electronic dielectric tensor."""
-
-
-def read_born(path: Path, constants: CrystalForceConstants) -> Electrostatics:
-    """A BORN file of phonopy, whose symmetrically independent atoms are those of the primitive cell.
-
-    Raises
-    ------
-    InputError
-        Where there is no such file, or it does not fit.
-    """
-    program = phono3py_of(constants.primitive, constants.third.supercell)
-    try:
-        found = peer("phonopy.file_IO", "phonopy").parse_BORN(program.primitive, filename=str(require_file(path)))
-    except (ValueError, IndexError, RuntimeError) as error:
-        raise InputError("BORN", path, f"does not fit the primitive cell ({error})") from error
-    if found is None:
-        raise InputError("BORN", path, "does not fit the primitive cell")
-    return Electrostatics(np.asarray(found["born"]), np.asarray(found["dielectric"]))
 
 
 def conductivity(
@@ -86,17 +67,38 @@ def conductivity(
 ) -> MeshConductivity:
     """Relaxation times, interband parts and, where asked for, the direct solution on one mesh.
 
-    ``memory`` (bytes) bounds the dense third order and the collision matrix.
+    Without ``electrostatics`` the Born charges that came with the force constants are taken, if any did. ``memory``
+    (bytes) bounds the dense third order and the collision matrix.
 
     Raises
     ------
     InputError
         Where phono3py is not installed, it would not fit into memory, or the mesh breaks the crystal's symmetry.
     """
+    constants = right_handed(constants)
     bands, widths = scattering(constants, settings, electrostatics, memory)
     direct = direct_solution(constants, settings, electrostatics, memory) if settings.direct else None
     checks = (*constants.checks, *mesh_checks(bands, widths))
     return transport(bands, widths, f"phono3py {version('phono3py')}", settings.smearing, direct, checks)
+
+
+def right_handed(constants: CrystalForceConstants) -> CrystalForceConstants:
+    """The same with all lattice vectors turned round where they are left-handed; meshes and atoms mean the same.
+
+    phono3py's collision matrix of a left-handed cell is wrong: silicon conducts -97.5 W/(m K) in place of 97.5.
+    """
+    if np.linalg.det(constants.primitive.cell.array) > 0.0:
+        return constants
+
+    def turned(order: ForceConstants) -> ForceConstants:
+        cell = order.supercell
+        other = Supercell(opposite(cell.primitive), opposite(cell.atoms), cell.sites, -cell.cells)
+        return dataclasses.replace(order, supercell=other)
+
+    third, second = turned(constants.third), turned(constants.second)
+    if constants.second.supercell is constants.third.supercell:
+        second = dataclasses.replace(second, supercell=third.supercell)
+    return dataclasses.replace(constants, second=second, third=third)
 
 
 def scattering(
@@ -109,20 +111,24 @@ def scattering(
     program = _prepared(constants, settings, electrostatics, memory)
     temperatures = [*settings.temperatures, HOT]
     # Its own conductivity, not taken, is infinite where a mode has no channel.
-    with np.errstate(over="ignore"):
-        program.run_thermal_conductivity(temperatures=temperatures, is_isotope=settings.isotopes, log_level=0)
+    variances = _mass_variances(constants) if settings.isotopes else None
+    with np.errstate(over="ignore"), quiet():
+        program.run_thermal_conductivity(
+            temperatures=temperatures, is_isotope=settings.isotopes, mass_variances=variances, log_level=0
+        )
     found = program.thermal_conductivity
     frequencies = THZ * np.asarray(found.frequencies)
     gamma = THZ * np.asarray(found.gamma)[0]
     isotopes = THZ * np.asarray(found.gamma_isotope)[0] if settings.isotopes else np.zeros_like(frequencies)
     weights = np.asarray(found.grid_weights)
+    velocities = _mean_velocities(program, np.asarray(found.qpoints), np.asarray(found.group_velocities))
     bands = Bands(
         grid=settings.matrix,
         q_points=np.asarray(found.qpoints),
         weights=weights,
         frequencies=frequencies,
-        velocities=np.asarray(found.group_velocities),
-        squares=np.asarray(found.gv_by_gv) / weights[:, None, None],
+        velocities=velocities,
+        squares=_squares(program, velocities),
         strengths=_strengths(program, np.asarray(found.qpoints)),
         volume=float(constants.primitive.cell.volume),
     )
@@ -132,6 +138,32 @@ def scattering(
         gamma=shared_by_degenerate(frequencies, _by_statistics(gamma, settings)),
         isotopes=shared_by_degenerate(frequencies, isotopes),
     )
+
+
+def _mean_velocities(program: Any, q_points: np.ndarray, velocities: np.ndarray) -> np.ndarray:
+    """Velocities (q, band, 3) averaged over the rotations that leave a wave vector in place.
+
+    phono3py leaves out those that add a reciprocal lattice vector. What it has of degenerate bands on the faces of the
+    Brillouin zone then depends on how the crystal lies in space.
+    """
+    reciprocal = np.linalg.inv(np.asarray(program.primitive.cell))
+    found = np.zeros_like(velocities)
+    counts = np.zeros(len(q_points))
+    for rotation in np.asarray(program.primitive_symmetry.reciprocal_operations):
+        moved = q_points @ rotation.T - q_points
+        stays = np.all(np.abs(moved - np.rint(moved)) < SAME_WAVE_VECTOR, axis=1)
+        turn = reciprocal @ rotation @ np.linalg.inv(reciprocal)
+        found[stays] += velocities[stays] @ turn.T
+        counts += stays
+    return np.asarray(found / counts[:, None, None])
+
+
+def _squares(program: Any, velocities: np.ndarray) -> np.ndarray:
+    """(q, band, voigt) v^a v^b, the mean over the star of q."""
+    rotations = np.asarray(program.grid.rotations_cartesian)
+    turned = np.einsum("rab,qmb->qmra", rotations, velocities)
+    found = np.einsum("qmra,qmrb->qmab", turned, turned) / len(rotations)
+    return np.stack([found[..., a, b] for a, b in VOIGT], axis=-1)
 
 
 def _strengths(program: Any, q_points: np.ndarray) -> np.ndarray:
@@ -168,7 +200,7 @@ def direct_solution(
     quantum, classical = ("bose-einstein" in settings.statistics), ("classical" in settings.statistics)
     real = list(settings.temperatures) if quantum else []
     tensors: dict[tuple[float, str], tuple[np.ndarray, np.ndarray]] = {}
-    variances = _mass_variances(program) if settings.isotopes else None
+    variances = _mass_variances(constants) if settings.isotopes else None
     for temperature, found in _boltzmann(program, real, variances, memory):
         tensors[temperature, "bose-einstein"] = found
     if classical and variances is None:
@@ -193,7 +225,7 @@ def _boltzmann(
     if not temperatures:
         return []
     _require_collisions(program, len(temperatures), memory)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"), quiet():
         program.run_thermal_conductivity(
             is_LBTE=True,
             temperatures=temperatures,
@@ -219,9 +251,16 @@ def _prepared(
         raise InputError("supercell", f"{count} atoms", fix)
     third, second = constants.third, constants.second
     same = second.supercell is third.supercell
-    program = phono3py_of(constants.primitive, third.supercell, None if same else second.supercell, settings.symmetry)
-    if electrostatics is not None:
-        program.nac_params = _nac(program, electrostatics)
+    program = phono3py_of(
+        _without_ties(constants.primitive),
+        third.supercell,
+        None if same else second.supercell,
+        settings.symmetry,
+        by_mass=True,
+    )
+    charges = constants.electrostatics if electrostatics is None else electrostatics
+    if charges is not None:
+        program.nac_params = _nac(program, charges)
     program.fc2 = second_blocks(
         _in_order(second, program.phonon_primitive, program.phonon_supercell), full=not settings.symmetry
     )
@@ -235,8 +274,35 @@ def _prepared(
     except RuntimeError as error:
         fix = "does not have the symmetry of the crystal; choose another, or switch symmetry off"
         raise InputError("mesh", settings.grid, fix) from error
-    program.init_phph_interaction(average_degenerate_weights=True, symmetrize_tetrahedra=True)
+    with quiet():
+        program.init_phph_interaction(average_degenerate_weights=True, symmetrize_tetrahedra=True)
+        _rest_translations(program, constants.primitive.get_masses())
     return program
+
+
+def _without_ties(primitive: Atoms) -> Atoms:
+    """The primitive cell sheared by some 1e-9 along its own vectors, which changes no result in its first 8 digits.
+
+    phono3py cuts space into tetrahedra along the shortest diagonal of a microcell. Where several are equally short (in
+    every hexagonal lattice, in quartz by 0.5 % of the conductivity) rounding chooses one; this shear does.
+    """
+    sheared = primitive.copy()
+    sheared.set_cell(primitive.cell.array + SHEAR @ primitive.cell.array, scale_atoms=True)
+    return sheared
+
+
+def _rest_translations(program: Any, masses: np.ndarray) -> None:
+    """Give the rigid translations at Gamma the frequency zero, by which phono3py leaves modes out.
+
+    They are told by their eigenvectors. By their frequencies, a soft or imaginary mode would be taken for one of them,
+    and a translation that costs energy, in force constants without sum rules, would scatter and be scattered.
+    """
+    program.run_phonon_solver()
+    frequencies, vectors, addresses = program.get_phonon_data()
+    frequencies = np.array(frequencies)
+    for gamma in np.flatnonzero(~np.any(addresses, axis=1)):
+        frequencies[gamma, translations_among(vectors[gamma], masses)] = 0.0
+    program.set_phonon_data(frequencies, vectors, addresses)
 
 
 def _grid(matrix: np.ndarray) -> list[list[int]]:
@@ -246,7 +312,8 @@ def _grid(matrix: np.ndarray) -> list[list[int]]:
 
 def _in_order(constants: ForceConstants, primitive: Any, supercell: Any) -> ForceConstants:
     """The same force constants in the order of phono3py's atoms."""
-    target = matched(constants.supercell.primitive, from_phonopy(supercell))
+    mine = constants.supercell.primitive
+    target = matched(mine, under_own_names(from_phonopy(supercell), mine))
     if not np.array_equal(target.home, primitive.p2s_map):
         raise InputError("supercell", "atoms in an order that phono3py did not keep", "sort them by their sites")
     return constants.in_order_of(target)
@@ -260,7 +327,8 @@ def _nac(program: Any, electrostatics: Electrostatics) -> dict[str, Any]:
     if born.shape != (count, 3, 3) or np.shape(electrostatics.dielectric) != (3, 3):
         raise InputError("Born charges", born.shape, f"give ({count}, 3, 3), and (3, 3) for the dielectric tensor")
     dielectric = np.asarray(electrostatics.dielectric, dtype=float)
-    return {"born": born, "dielectric": dielectric, "factor": units.Hartree * units.Bohr}
+    factor = units.Hartree * units.Bohr
+    return {"born": born, "dielectric": dielectric, "factor": factor, "method": electrostatics.method}
 
 
 def _by_statistics(gamma: np.ndarray, settings: MeshSettings) -> np.ndarray:
@@ -269,9 +337,10 @@ def _by_statistics(gamma: np.ndarray, settings: MeshSettings) -> np.ndarray:
     return np.stack([gamma[:-1] if name == "bose-einstein" else classical for name in settings.statistics], axis=1)
 
 
-def _mass_variances(program: Any) -> np.ndarray:
+def _mass_variances(constants: CrystalForceConstants) -> np.ndarray:
     """(P,) of natural abundance, relative to the mean masses squared."""
-    return np.asarray(peer("phono3py.other.isotope", "phono3py").get_mass_variances(program.primitive))
+    symbols = constants.primitive.get_chemical_symbols()
+    return np.asarray(peer("phono3py.other.isotope", "phono3py").get_mass_variances(symbols=symbols))
 
 
 def _require_collisions(program: Any, temperatures: int, memory: float) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ldmd.crystal import elasticity, equation_of_state
 from ldmd.crystal.debye import DebyeTemperature, debye_temperature
+from ldmd.crystal.description import even_divisions
 from ldmd.crystal.dispersion import Bands, DensityOfStates, bands, density_of_states
 from ldmd.crystal.elasticity import ElasticConstants
 from ldmd.crystal.equation_of_state import EquationOfState
@@ -27,6 +28,8 @@ DENSITY_POINTS = 100_000
 """Modes, about, that the density of states is made of."""
 DISPLACEMENT_POINTS = 15_000
 GRUENEISEN_POINTS = 2_000
+COARSEST = 4
+"""Wave vectors along each reciprocal vector, at least."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,8 @@ def portrait(
 ) -> Portrait:
     """All properties; those of the energy with a potential only. ``progress`` takes shares of the work.
 
+    A layer in empty space has elastic constants, but neither an equation of state nor a Debye temperature.
+
     Raises
     ------
     InputError
@@ -79,6 +84,8 @@ def portrait(
     if potential is None:
         return Portrait(bands=path, density=density, displacement=displacement, grueneisen=grueneisen)
     elastic = elasticity.elastic_constants(primitive, potential)
+    if elastic.floppy:  # of a layer neither volume nor mean sound means anything
+        return Portrait(bands=path, density=density, displacement=displacement, grueneisen=grueneisen, elastic=elastic)
     equation = equation_of_state.scan(primitive, equation_of_state.relaxed_energy(potential))
     progress(0.4)
     return Portrait(
@@ -93,7 +100,5 @@ def portrait(
 
 
 def even_mesh(constants: CrystalForceConstants, points: int) -> Mesh:
-    """About ``points`` wave vectors, as dense along all reciprocal vectors; at least 4 along each."""
-    lengths = np.linalg.norm(np.linalg.inv(constants.primitive.cell.array), axis=0)
-    first, second, third = (max(4, round(float(n))) for n in lengths * (points / np.prod(lengths)) ** (1.0 / 3.0))
-    return first, second, third
+    """About ``points`` wave vectors, as dense along all reciprocal vectors as the symmetry of the crystal allows."""
+    return even_divisions(constants.primitive, points, COARSEST)

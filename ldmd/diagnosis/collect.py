@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ldmd.crystal.mesh import DEGENERATE, shared_by_degenerate
 from ldmd.diagnosis.directional import (
     FARTHEST,
     STEPS,
@@ -36,6 +37,7 @@ from ldmd.lattice.broadening import Broadening
 from ldmd.lattice.linewidths import Linewidths, linewidths
 from ldmd.lattice.modes import Modes
 from ldmd.lattice.self_consistent import self_consistent_linewidths
+from ldmd.potentials.ends import radius_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,10 +115,13 @@ class Findings:
 
 
 def low_mode_count(modes: Modes, limit_thz: float = LOW_THZ) -> int:
-    """Vibrating modes below a frequency, within ``FEWEST`` and ``MOST``."""
+    """Vibrating modes below a frequency, within ``FEWEST`` and ``MOST``; with all that are degenerate with the last."""
     frequencies = modes.frequencies[modes.vibrating]
     below = int(np.count_nonzero(frequencies < 2.0 * np.pi * limit_thz))
-    return min(max(below, FEWEST), MOST, len(frequencies))
+    count = min(max(below, FEWEST), MOST, len(frequencies))
+    while count < len(frequencies) and frequencies[count] - frequencies[count - 1] < DEGENERATE:
+        count += 1
+    return count
 
 
 def collect(
@@ -136,7 +141,12 @@ def collect(
     ask = (subject.modes, (conditions.temperature,), (conditions.statistics,), conditions.broadening)
     report("linewidths", 0.0)
     own = linewidths(subject.third, *ask, lowest=conditions.lowest) if known is None else known
-    gamma = gamma_of(own, conditions)[rows]
+    frequencies = modes.frequencies[rows]
+
+    def shared(values: np.ndarray) -> np.ndarray:
+        """The mean of degenerate modes, which does not depend on how their eigenvectors were chosen."""
+        return shared_by_degenerate(frequencies[None], values[None])[0]
+
     channels = own.channels
     assert channels is not None
     report("errors of elements", 0.2)
@@ -163,19 +173,19 @@ def collect(
         kernel=own.kernel,
         width=own.width,
         modes=rows,
-        frequencies=modes.frequencies[rows],
-        gamma=gamma,
+        frequencies=frequencies,
+        gamma=shared(gamma_of(own, conditions)[rows]),
         participation_ratio=modes.participation_ratio[rows],
         effective_channels=channels.effective[rows],
         top_two_share=channels.top_two_share[rows],
         width_sensitivity=channels.width_sensitivity[rows],
-        gamma_self_consistent=_self_consistent(subject, conditions, own, rows) if free is None else free[rows],
-        noise_floor=floor.gamma(errors.sigma)[0, 0, rows],
-        diagonal_floor=diagonal,
-        scatter_floor=_unexplained_scatter(subject, floor, rows),
+        gamma_self_consistent=shared(_self_consistent(subject, conditions, own, rows) if free is None else free[rows]),
+        noise_floor=shared(floor.gamma(errors.sigma)[0, 0, rows]),
+        diagonal_floor=shared(diagonal),
+        scatter_floor=shared(_unexplained_scatter(subject, floor, rows)),
         truncation=np.full(len(rows), errors.truncation),
-        gamma_exact=exact[rows],
-        gamma_projected=projected[rows],
+        gamma_exact=shared(exact[rows]),
+        gamma_projected=shared(projected[rows]),
         gamma_reference=unmeasured(len(rows)),
         steps=np.asarray(conditions.steps) if scan is not None else np.empty(0),
         gamma_of_step=scan.gamma_of_step if scan is not None else np.empty((len(rows), 0)),
@@ -316,7 +326,7 @@ def _scan(subject: Subject, conditions: Conditions, rows: np.ndarray) -> _Scan |
     if potential is None:
         return None
     motions, largest = subject.modes.displacements[:, rows], max(conditions.steps)
-    share = kink_share(atoms, potential.species, potential.switching, motions, largest)
+    share = kink_share(atoms, potential.species, radius_table(potential), motions, largest)
     gamma, slope = np.full((len(rows), len(conditions.steps)), np.nan), unmeasured(len(rows))
     chosen = np.flatnonzero(share > STRETCHED)
     if len(chosen):

@@ -184,10 +184,10 @@ def kink_share(
     The share is sum b^2 of the pairs within reach of any of their radii over sum b^2 of all pairs closer than their
     largest radius, or within reach of it.
 
-    ``radii`` (S, S, k) of every pair of ``species``, such as ``switching`` of a potential, both ends of whose
-    switching regions then count as kinks. Whether a potential has one there is another question: see
-    ``ldmd.potentials.kinks``, and repeat the radius that has one where the other has none. ``displacements`` (3N,
-    modes) in any unit.
+    ``radii`` (S, S, k) of every pair of ``species``, such as ``ldmd.potentials.ends.radius_table`` of a potential:
+    then every radius where a part of it begins or ends to act counts as a kink. Whether a potential has one there is
+    another question: see ``ldmd.potentials.kinks``, and repeat the radius that has one where the other has none.
+    ``displacements`` (3N, modes) in any unit.
     """
     outer = radii.max(axis=2)
     margin = max(length or 0.0, 2.0 * largest_displacement(displacements, step))

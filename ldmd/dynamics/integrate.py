@@ -25,6 +25,7 @@ from ldmd.dynamics.pairs import (
     largest_displacement,
     layered_parameters,
 )
+from ldmd.dynamics.stability import FIX, Limits, Unstable
 from ldmd.potentials.base import (
     Blocks,
     LayeredPotential,
@@ -67,7 +68,10 @@ class Phase:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """What is kept of a run, one row per sample: fluxes eV Angstrom/ps, energies eV, virial trace eV."""
+    """What is kept of a run, one row per sample: fluxes eV Angstrom/ps, energies eV, virial trace eV.
+
+    Potential energies, and those that the kinetic flux carries along, count from ``Model.rest``.
+    """
 
     potential_flux: jax.Array
     kinetic_flux: jax.Array
@@ -79,12 +83,14 @@ class Samples:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """Everything a step needs besides the phase: the graph, gathered parameters, masses (N,), watched pairs."""
+    """Everything a step needs besides the phase: the graph, gathered parameters, masses (N,), watched pairs, rest."""
 
     graph: NeighbourGraph
     parameters: tuple[Parameters, ...]
     masses: jax.Array
     watch: Watch
+    rest: tuple[jax.Array, ...]
+    """Mean site energy of each block's species in the structure that the run began from, eV; see ``Engine``."""
 
 
 @jax.tree_util.register_dataclass
@@ -129,6 +135,10 @@ def _evaluate(function: SiteEnergies, positions: jax.Array, model: Model) -> tup
     edges = edge_vectors(positions, model.graph)
     energies, gradients = edge_gradients(function, edges, model.parameters)
     return assemble_forces(gradients, model.graph), energies, edges, gradients
+
+
+_evaluated = jax.jit(_evaluate, static_argnums=0)
+"""Compiled by itself, outside of a run."""
 
 
 def _verlet(function: SiteEnergies, phase: Phase, model: Model, time_step: jax.Array) -> tuple[Phase, Derivatives]:
@@ -247,7 +257,8 @@ def _count(which: jax.Array) -> jax.Array:
 
 
 def _record(state: Phase, derivatives: Derivatives, model: Model) -> Samples:
-    energies, edges, gradients = derivatives
+    absolute, edges, gradients = derivatives
+    energies = tuple(site - rest for site, rest in zip(absolute, model.rest, strict=True))
     potential, kinetic = heat_flux(energies, edges, gradients, state.velocities, model.masses, model.graph)
     return Samples(
         potential,
@@ -276,14 +287,30 @@ def _widths(needed: tuple[int, ...], had: tuple[int, ...]) -> tuple[int, ...]:
 class Engine:
     """Advances one phase point of one cell; owns the pair list, so that every step it returns was a valid one.
 
+    Energies of the atoms count from their mean over each species in the structure ``atoms``, which are constants of the
+    run. A constant e_s of each atom of a species adds e_s sum v_i over these atoms to the flux. For one species that is
+    proportional to the total momentum and vanishes. For several, momentum conservation leaves only the sum over species
+    of m_s sum v_i, and each sum fluctuates; in a solid it is the time derivative of a bounded quantity and adds nothing
+    to the conductivity, but noise in proportion to e_s, which is -100 to -2000 eV where energies are those of
+    electrons and nuclei.
+
     The result depends on the phase, the pair list and the sample counter only: saving these three and going on later
     gives the same numbers as never having stopped.
     """
 
+    model: Model
+
     def __init__(
-        self, atoms: Atoms, potential: SitePotential, time_step: float, stride: int, skin: float = SOLID_SKIN
+        self,
+        atoms: Atoms,
+        potential: SitePotential,
+        time_step: float,
+        stride: int,
+        skin: float = SOLID_SKIN,
+        limits: Limits | None = None,
     ) -> None:
         self.skin = skin
+        self.limits = limits or Limits()
         self.potential = potential
         self.core = potential.core if isinstance(potential, LayeredPotential) else None
         self.atoms = atoms.copy()
@@ -294,9 +321,20 @@ class Engine:
         """Widths of the blocks, then of their cores if there are any: what is compiled."""
         self.watched = 0
         """Pairs watched, those that only fill up included: what is compiled, too."""
+        self.rest = (jnp.zeros(()),) * len(set(atoms.numbers))
         pairs = candidate_pairs(self.atoms, potential.species, potential.switching, skin, self.core)
         self.crowded = 2 * np.count_nonzero(pairs.active) >= CROWDED * len(atoms)
         self.set_pairs(pairs.refreshed(pairs.reference, CROWDED_SKIN) if self.crowded else pairs)
+        _, energies, *_ = _evaluated(potential.site_energies, jnp.asarray(atoms.positions), self.model)
+        self.rest = tuple(jnp.mean(site) for site in energies)
+        self.model = dataclasses.replace(self.model, rest=self.rest)
+
+    @property
+    def rest_energy(self) -> float:
+        """Sum over all atoms of what their energies count from, eV."""
+        return float(
+            sum(rest * len(block.centres) for rest, block in zip(self.rest, self.model.graph.blocks, strict=True))
+        )
 
     def set_pairs(self, pairs: PairList) -> None:
         """Use a pair list, of this engine's own making or restored from a checkpoint."""
@@ -309,20 +347,25 @@ class Engine:
         parameters = layered_parameters(self.potential, graph, self.slots[count:])
         if len(pairs.i) > self.watched:
             self.watched = -(-(len(pairs.i) + len(pairs.i) // (2 * SPARE)) // 4096) * 4096
-        self.model = jax.tree.map(jnp.asarray, Model(graph, parameters, self.masses, pairs.watch(self.watched)))
+        model = Model(graph, parameters, self.masses, pairs.watch(self.watched), self.rest)
+        self.model = jax.tree.map(jnp.asarray, model)
 
     def phase(self, positions: np.ndarray, velocities: np.ndarray) -> Phase:
         """The phase point with its forces; lists the pairs around these positions."""
         self._relist(positions)
-        forces, *_ = jax.jit(_evaluate, static_argnums=0)(
-            self.potential.site_energies, jnp.asarray(positions), self.model
-        )
+        forces, *_ = _evaluated(self.potential.site_energies, jnp.asarray(positions), self.model)
         return Phase(jnp.asarray(positions), jnp.asarray(velocities), forces)
 
     def advance(
         self, phase: Phase, samples: int, start: int, thermostat: Thermostat = CONSTANT_ENERGY
     ) -> tuple[Phase, Samples]:
-        """``samples`` further samples; one that is not valid is done again with more pairs or a new list."""
+        """``samples`` further samples; one that is not valid is done again with more pairs or a new list.
+
+        Raises
+        ------
+        Unstable
+            Where the dynamics blows up.
+        """
         moved = float(jnp.sqrt(jnp.max(jnp.sum((phase.positions - self.pairs.reference) ** 2, axis=1))))
         if moved > 0.4 * WIDE:
             self._relist(np.asarray(phase.positions))
@@ -334,13 +377,17 @@ class Engine:
                 noise, jnp.asarray(done), samples=samples, stride=self.stride,
             )  # fmt: skip
             reached, farthest = int(run.reached), float(run.farthest)
+            time = (start + reached + 1) * self.stride * self.time_step
             if not np.isfinite(farthest):
-                raise FloatingPointError(f"the dynamics blew up near sample {start + reached}: shorten the time step")
+                raise Unstable(f"the dynamics blew up near {time:.3g} ps: {FIX}")
+            # The sample that was not valid counts, too: what is too hot without a pair that was met is so with it.
+            hot = temperature_of(np.asarray(run.samples.kinetic_energy[done : reached + 1]), len(self.atoms))
+            self.limits.require_cool(hot, time)
             records.append(jax.tree.map(lambda rows, a=done, b=reached: rows[a:b], run.samples))
             phase, done = run.phase, reached
             if farthest > 0.5 * WIDE:
                 if listed == done:
-                    raise FloatingPointError(f"atoms moved {0.5 * WIDE} Angstrom in one sample: shorten the time step")
+                    raise Unstable(f"atoms moved {0.5 * WIDE} Angstrom in one sample near {time:.3g} ps: {FIX}")
                 self._relist(np.asarray(phase.positions))
                 listed = done
             elif (met := np.asarray(run.met)).any():

@@ -113,6 +113,11 @@ class PairList:
         """
         return dataclasses.replace(self, active=np.maximum(self._layers_within(positions, skin), least))
 
+    def closest(self, positions: np.ndarray) -> float:
+        """Smallest distance of two candidates at positions (N, 3), Angstrom; infinite without candidates."""
+        vectors = positions[self.j] + self.offsets - positions[self.i]
+        return float(np.sqrt(np.sum(vectors**2, axis=1)).min(initial=np.inf))
+
     def _layers_within(self, positions: np.ndarray, skin: float) -> np.ndarray:
         vectors = positions[self.j] + self.offsets - positions[self.i]
         return np.sum(np.linalg.norm(vectors, axis=1)[:, None] < self.cutoffs + skin, axis=1)

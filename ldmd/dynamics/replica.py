@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import jax
@@ -20,9 +21,12 @@ from ldmd.dynamics.integrate import (
     temperature_of,
 )
 from ldmd.dynamics.pairs import PairList
+from ldmd.dynamics.stability import Limits, Unstable, require_apart
 from ldmd.dynamics.trajectory import Trajectory
 from ldmd.potentials.base import SitePotential
 
+DIGITS = 8
+"""Of the last scaling of velocities: 1e-5 K, far below what the mean energy of the equilibration is known to."""
 COUPLING_TIME = 0.1
 """ps, of the stochastic velocity rescaling during equilibration."""
 
@@ -48,7 +52,7 @@ class _Progress:
     done: int
     """Samples so far, equilibration included."""
     equilibrium: list[float]
-    """Total energies (eV) of the second half of the equilibration."""
+    """Total energies (eV) of the second half of the equilibration, counted from that of the structure at rest."""
     records: list[np.ndarray]
     """Rows of potential flux, kinetic flux, potential and kinetic energy."""
     frames: list[np.ndarray]
@@ -67,12 +71,23 @@ def run_replica(
     The run advances in fixed chunks (one frame each), and a checkpoint is taken between chunks only: a run that was
     killed and resumed gives the same numbers as one that was not. ``report`` is called with the samples done; if it
     raises, the checkpoint is saved first.
+
+    Raises
+    ------
+    Unstable
+        Where the dynamics blows up: by temperature, energy or the distance of two atoms. The checkpoint then holds
+        everything before that.
     """
-    engine = Engine(atoms, potential, settings.time_step, settings.stride)
+    limits = Limits(settings.temperature)
+    engine = Engine(atoms, potential, settings.time_step, settings.stride, limits=limits)
     state = _resume(engine, checkpoint) or _start(engine, atoms, settings)
     total = settings.equilibration + settings.samples
     while state.done < total:
-        _advance(engine, settings, state)
+        try:
+            _advance(engine, settings, state)
+        except Unstable:
+            checkpoint.save(_arrays(engine, state))
+            raise
         if checkpoint.due and state.done < total:
             checkpoint.save(_arrays(engine, state))
         try:
@@ -81,7 +96,7 @@ def run_replica(
         except BaseException:
             checkpoint.save(_arrays(engine, state))
             raise
-    return _trajectory(atoms, settings, state)
+    return _trajectory(atoms, settings, state, engine.rest_energy)
 
 
 def _start(engine: Engine, atoms: Atoms, settings: ReplicaSettings) -> _Progress:
@@ -99,7 +114,9 @@ def _advance(engine: Engine, settings: ReplicaSettings, state: _Progress) -> Non
         key = jax.random.key(settings.seed)
         thermostat = Thermostat(jnp.asarray(settings.temperature), jnp.asarray(memory), key)
         count = min(settings.samples_per_frame, warming)
-        state.phase, samples = engine.advance(state.phase, count, state.done, thermostat)
+        phase, samples = engine.advance(state.phase, count, state.done, thermostat)
+        _require_apart(engine, phase, settings, state.done + count)
+        state.phase = phase
         energies = np.asarray(samples.potential_energy + samples.kinetic_energy)
         late = np.arange(state.done, state.done + count) >= settings.equilibration // 2
         state.equilibrium.extend(energies[late].tolist())
@@ -108,20 +125,37 @@ def _advance(engine: Engine, settings: ReplicaSettings, state: _Progress) -> Non
             state.phase = _at_mean_energy(state.phase, samples, float(np.mean(state.equilibrium)))
         return
     count = min(settings.samples_per_frame, settings.equilibration + settings.samples - state.done)
-    state.phase, samples = engine.advance(state.phase, count, state.done)
-    state.records.append(_rows(samples))
+    phase, samples = engine.advance(state.phase, count, state.done)
+    _require_apart(engine, phase, settings, state.done + count)
+    rows = _rows(samples)
+    energies = (rows[:, 6] + rows[:, 7]) / len(engine.atoms)
+    start = state.records[0][0, 6:8].sum() / len(engine.atoms) if state.records else float(energies[0])
+    engine.limits.require_constant(energies, start, _time(settings, state.done + count))
+    state.phase = phase
+    state.records.append(rows)
     state.frames.append(np.stack([np.asarray(state.phase.positions), np.asarray(state.phase.forces)]))
     state.done += count
+
+
+def _time(settings: ReplicaSettings, samples: int) -> float:
+    """ps from the beginning, the equilibration included."""
+    return samples * settings.stride * settings.time_step
+
+
+def _require_apart(engine: Engine, phase: Phase, settings: ReplicaSettings, done: int) -> None:
+    require_apart(engine.pairs.closest(np.asarray(phase.positions)), _time(settings, done))
 
 
 def _at_mean_energy(phase: Phase, samples: Samples, mean: float) -> Phase:
     """Scale the velocities so that the microcanonical run has the mean energy of the canonical one.
 
     Otherwise the run would keep the energy of one instant, and its temperature would be off by T sqrt(2/3N) or so.
+    The factor is rounded to ``DIGITS``, so that the round-off of energies decides nothing: a potential whose energies
+    have other constants gives the same run.
     """
     kinetic = float(samples.kinetic_energy[-1])
     wanted = mean - float(samples.potential_energy[-1])
-    factor = np.sqrt(max(wanted, 0.25 * kinetic) / kinetic)
+    factor = round(math.sqrt(max(wanted, 0.25 * kinetic) / kinetic), DIGITS)
     return dataclasses.replace(phase, velocities=phase.velocities * factor)
 
 
@@ -130,7 +164,7 @@ def _rows(samples: Samples) -> np.ndarray:
     return np.concatenate([np.asarray(x) for x in (samples.potential_flux, samples.kinetic_flux, *columns)], axis=1)
 
 
-def _trajectory(atoms: Atoms, settings: ReplicaSettings, state: _Progress) -> Trajectory:
+def _trajectory(atoms: Atoms, settings: ReplicaSettings, state: _Progress, rest_energy: float) -> Trajectory:
     rows, frames = np.concatenate(state.records), np.array(state.frames)
     momentum = atoms.get_masses() @ np.asarray(state.phase.velocities)
     return Trajectory(
@@ -141,7 +175,7 @@ def _trajectory(atoms: Atoms, settings: ReplicaSettings, state: _Progress) -> Tr
         potential_flux=rows[:, :3],
         kinetic_flux=rows[:, 3:6],
         temperature=temperature_of(rows[:, 7], len(atoms)),
-        energy=(rows[:, 6] + rows[:, 7]) / len(atoms),
+        energy=(rest_energy + rows[:, 6] + rows[:, 7]) / len(atoms),
         frame_interval=settings.samples_per_frame * settings.stride * settings.time_step,
         frame_positions=frames[:, 0],
         frame_forces=frames[:, 1],

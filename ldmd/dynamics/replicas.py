@@ -9,7 +9,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from multiprocessing.synchronize import Event
 from typing import Any
 
@@ -18,6 +18,7 @@ from ase import Atoms
 from ldmd.checkpoint import Checkpoint
 from ldmd.dynamics.replica import ReplicaSettings, run_replica
 from ldmd.dynamics.trajectory import Trajectory
+from ldmd.errors import InputError
 from ldmd.potentials.base import SitePotential
 
 Report = Callable[[int, float], None]
@@ -43,6 +44,11 @@ def run_replicas(
 
     ``report`` gets (replica, samples done). On an interrupt all workers save their checkpoints before this returns;
     if this process is killed, they end with it, and their latest checkpoints are there.
+
+    Raises
+    ------
+    InputError
+        Where a worker is killed or crashes; the latest checkpoints are there.
     """
     context = multiprocessing.get_context("spawn")
     messages, stop = context.Queue(), context.Event()
@@ -56,6 +62,9 @@ def run_replicas(
                     for index, job in enumerate(zip(settings, checkpoints, strict=True))
                 }
             _collect(jobs, finished)
+        except BrokenExecutor as error:
+            fix = "a process of the dynamics was killed or crashed; is there enough memory? Its checkpoint is kept"
+            raise InputError("dynamics.replicas", len(settings), fix) from error
         except BaseException:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -84,10 +93,20 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _prepare_worker(messages: Any, stop: Event) -> None:
-    """Each worker ends with its parent and computes on one thread, as its neighbours need the other cores."""
+    """Each worker ends with its parent and computes on one thread, as its neighbours need the other cores.
+
+    A signal to terminate ends one that is idle; one that runs a replica saves its checkpoint first.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
-    _worker.update(messages=messages, stop=stop)
+    _worker.update(messages=messages, stop=stop, busy=False, terminated=False)
+
+
+def _terminate(number: int, _: object) -> None:
+    _worker["terminated"] = True
+    if not _worker.get("busy"):
+        os._exit(128 + number)
 
 
 def _end_with_parent() -> None:
@@ -107,10 +126,16 @@ def _run_one(
 ) -> Trajectory:
     def report(done: int) -> None:
         _worker["messages"].put((index, done))
-        if _worker["stop"].is_set():
+        if _worker["stop"].is_set() or _worker["terminated"]:
             raise Stopped
 
-    return run_replica(atoms, potential, settings, checkpoint, report)
+    _worker["busy"] = True
+    try:
+        return run_replica(atoms, potential, settings, checkpoint, report)
+    finally:
+        if _worker["terminated"]:
+            os._exit(128 + signal.SIGTERM)
+        _worker["busy"] = False
 
 
 @contextlib.contextmanager

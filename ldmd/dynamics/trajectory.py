@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from ldmd.dynamics.equilibrium import equilibrium_checks
 from ldmd.results import Check, quantity
 from ldmd.units import BOLTZMANN
 
@@ -84,4 +85,5 @@ def dynamics_checks(trajectories: tuple[Trajectory, ...], target: float) -> tupl
             "amu Angstrom/ps",
             "round-off only: report this as a defect",
         ),
+        *equilibrium_checks(trajectories),
     )

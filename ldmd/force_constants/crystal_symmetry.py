@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ldmd.visible import kinds_of
+
 if TYPE_CHECKING:
     from ase import Atoms
 
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 SYMMETRY_PRECISION = 1e-5
 """Angstrom: how far an atom may be from the image of another."""
+FIRST_TRIED = 8
+"""Atoms that a translation is tried on before all others are."""
 AT_ONCE = 2_000_000
 """Images of atoms compared at a time."""
 
@@ -60,23 +64,25 @@ def identity(atoms: int) -> Operations:
     return Operations(np.eye(3)[None], np.arange(atoms)[None])
 
 
-def operations_of(atoms: Atoms, precision: float = SYMMETRY_PRECISION) -> Operations:
+def operations_of(atoms: Atoms, precision: float = SYMMETRY_PRECISION, by_mass: bool = False) -> Operations:
     """All symmetry operations of a periodic cell, translations within it included, found by spglib.
 
-    Without spglib, or where it finds none, the identity alone.
+    Atoms of one element that a calculator can tell apart, by their magnetic moments for example, are different.
+    Without spglib, or where it finds none, the identity alone. Forces do not depend on masses; vibrations do, and
+    with ``by_mass`` an operation sends atoms to atoms of the same mass.
     """
     try:
         import spglib
     except ImportError:
         logger.info("spglib is not installed: symmetry is not used")
         return identity(len(atoms))
-    fractions = atoms.get_scaled_positions(wrap=True)
+    fractions, kinds = atoms.get_scaled_positions(wrap=True), kinds_of(atoms, masses=by_mass)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, of how it reports errors
-        dataset = spglib.get_symmetry_dataset((atoms.cell.array, fractions, atoms.numbers), symprec=precision)
+        dataset = spglib.get_symmetry_dataset((atoms.cell.array, fractions, kinds.tolist()), symprec=precision)
     if dataset is None or len(dataset.rotations) <= 1:
         return identity(len(atoms))
-    images = _images(fractions, atoms, dataset.rotations, dataset.translations, 10.0 * precision)
+    images = _images(fractions, kinds, atoms.cell.array, dataset.rotations, dataset.translations, 10.0 * precision)
     sound = np.array([len(set(row)) == len(row) and row.min() >= 0 for row in images])
     basis = atoms.cell.array.T
     turned = basis @ dataset.rotations[sound] @ np.linalg.inv(basis)
@@ -85,11 +91,16 @@ def operations_of(atoms: Atoms, precision: float = SYMMETRY_PRECISION) -> Operat
 
 
 def _images(
-    fractions: np.ndarray, atoms: Atoms, rotations: np.ndarray, translations: np.ndarray, tolerance: float
+    fractions: np.ndarray,
+    kinds: np.ndarray,
+    cell: np.ndarray,
+    rotations: np.ndarray,
+    translations: np.ndarray,
+    tolerance: float,
 ) -> np.ndarray:
-    """(G, N): the atom of the same element at the image of each atom, -1 where there is none."""
+    """(G, N): the atom of the same kind at the image of each atom, -1 where there is none."""
     tree = cKDTree(fractions % 1.0 % 1.0, boxsize=1.0)  # once is not enough: -1e-17 % 1.0 is 1.0
-    count = len(atoms)
+    count = len(kinds)
     images = np.empty((len(rotations), count), dtype=np.int64)
     chunk = max(1, AT_ONCE // count)
     for start in range(0, len(rotations), chunk):
@@ -97,10 +108,29 @@ def _images(
         moved = np.einsum("gab,nb->gna", rotations[part], fractions) + translations[part, None]
         nearest = tree.query(moved.reshape(-1, 3) % 1.0 % 1.0)[1].reshape(moved.shape[:2])
         gap = moved - fractions[nearest]
-        distance = np.linalg.norm((gap - np.round(gap)) @ atoms.cell.array, axis=2)
-        wrong = (distance > tolerance) | (atoms.numbers[nearest] != atoms.numbers)
+        distance = np.linalg.norm((gap - np.round(gap)) @ cell, axis=2)
+        wrong = (distance > tolerance) | (kinds[nearest] != kinds)
         images[part] = np.where(wrong, -1, nearest)
     return images
+
+
+def copies_in(atoms: Atoms, precision: float = 1e-3) -> int:
+    """How many translations of a periodic cell send every atom to one of its kind, within ``precision`` (Angstrom).
+
+    One, that by nothing, where the cell is primitive; it repeats so many primitive cells.
+    """
+    fractions, kinds = atoms.get_scaled_positions(wrap=True), kinds_of(atoms, masses=True)
+    members = np.flatnonzero(kinds == np.argmin(np.bincount(kinds)))
+    shifts = fractions[members] - fractions[members[0]]
+    some = np.unique(np.linspace(0, len(atoms) - 1, FIRST_TRIED).astype(int))
+    tree = cKDTree(fractions % 1.0 % 1.0, boxsize=1.0)
+    moved = fractions[some] + shifts[:, None]
+    gap = moved - fractions[tree.query(moved.reshape(-1, 3) % 1.0 % 1.0)[1]].reshape(moved.shape)
+    fits = np.all(np.linalg.norm((gap - np.round(gap)) @ atoms.cell.array, axis=2) <= precision, axis=1)
+    left = shifts[fits]
+    rotations = np.tile(np.eye(3), (len(left), 1, 1))
+    images = _images(fractions, kinds, atoms.cell.array, rotations, left, precision)
+    return int(np.sum(np.all(images >= 0, axis=1)))
 
 
 def orbits_of_atoms(operations: Operations) -> list[Orbit]:

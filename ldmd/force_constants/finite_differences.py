@@ -29,6 +29,7 @@ from ldmd.force_constants.third import SparseThirdOrder
 from ldmd.potentials.black_box import require_knows
 from ldmd.potentials.evaluations import Evaluations
 from ldmd.results import Check
+from ldmd.visible import seen_by_calculators
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -166,7 +167,9 @@ def measured_noise(atoms: Atoms, evaluations: Evaluations) -> ForceNoise:
         require_knows(atoms, evaluations.potential)
         return np.array(dataclasses.astuple(force_noise(evaluations.potential, atoms)))
 
-    parts = [atoms.numbers, atoms.positions, atoms.cell.array]
+    parts: list[object] = [atoms.numbers, atoms.positions, atoms.cell.array]
+    beyond = seen_by_calculators(atoms)
+    parts += [beyond] if beyond else []
     return ForceNoise(*evaluations.remembered("noise of forces", digest(*parts), measure).tolist())
 
 

@@ -4,7 +4,7 @@ Fluxes are extensive, in eV Angstrom/ps; frequencies ordinary, in THz; conductiv
 """
 
 from ldmd.green_kubo.cepstral import CepstralEstimate, cepstral_conductivity
-from ldmd.green_kubo.cutoff import CutoffChoice, CutoffScan, axis_conductivities, choose_cutoff, scan_cutoff
+from ldmd.green_kubo.cutoff import CutoffChoice, CutoffScan, choose_cutoff, scan_cutoff
 from ldmd.green_kubo.estimate import GreenKuboResult, green_kubo
 from ldmd.green_kubo.running_integral import RunningIntegral, autocorrelation, running_integral
 from ldmd.green_kubo.series import FluxSeries, from_replicas, read_table
@@ -19,7 +19,6 @@ __all__ = [
     "RunningIntegral",
     "Spectrum",
     "autocorrelation",
-    "axis_conductivities",
     "cepstral_conductivity",
     "choose_cutoff",
     "conductivity_scale",

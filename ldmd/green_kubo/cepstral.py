@@ -32,6 +32,9 @@ LARGEST_FRACTION = 0.25
 MEAN_PROBABILITY = 1e-4
 """Two-sided probability below which the zero-frequency bin contradicts the fit."""
 
+LOWEST_PROBABILITY = 1e-3
+"""Probability of lowest bins as far above the fit as seen, below which the fit is not believed."""
+
 REMOVED_MEAN_PROBABILITY = 1e-12
 """Probability below which a zero-frequency bin so small can only mean that the mean was subtracted."""
 
@@ -146,6 +149,7 @@ def cepstral_conductivity(
 def _checks(spectrum: Spectrum, fit: np.ndarray, coefficients: int) -> tuple[Check, ...]:
     """Is the structure at zero frequency resolved, does the filter filter, is the mean flux plausible?"""
     nu = spectrum.degrees_of_freedom
+    lowest = lowest_probability(spectrum.density[1:-1] / fit[1:-1], nu)
     ratio = nu * spectrum.density[0] / fit[0]
     probability = 2.0 * min(stats.chi2.cdf(ratio, nu), stats.chi2.sf(ratio, nu))
     return (
@@ -173,4 +177,24 @@ def _checks(spectrum: Spectrum, fit: np.ndarray, coefficients: int) -> tuple[Che
             "1",
             "Remove the total momentum at the start of the run, and pass the flux with its mean left in.",
         ),
+        Check(
+            "lowest frequencies agree with the cepstral fit",
+            lowest,
+            ">=",
+            LOWEST_PROBABILITY,
+            "1",
+            "The cepstral fit smooths away a narrow peak at zero frequency: lower the cutoff, or lengthen the run.",
+        ),
     )
+
+
+def lowest_probability(ratio: np.ndarray, degrees_of_freedom: int) -> float:
+    """Smallest probability of the lowest 1, 2, 4... 32 bins being as high as they are, times the number of looks.
+
+    ``ratio`` is the periodogram over the fit, from the first bin above zero: the sum of 2 nu I/S over n bins is
+    chi-square with 2 nu n degrees of freedom. Only power in excess is looked for, as a narrow peak brings it.
+    """
+    sums = 2.0 * degrees_of_freedom * np.cumsum(ratio)
+    looks = [n for n in (1, 2, 4, 8, 16, 32) if n <= len(ratio)]
+    probabilities = [float(stats.chi2.sf(sums[n - 1], 2.0 * degrees_of_freedom * n)) for n in looks]
+    return min(1.0, len(looks) * min(probabilities))

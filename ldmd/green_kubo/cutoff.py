@@ -151,14 +151,3 @@ def scan_cutoff(series: FluxSeries, cutoffs: Sequence[float] | np.ndarray, facto
 def conductivity_at(series: FluxSeries, cutoff: float, factor: float) -> CepstralEstimate:
     """Cepstral conductivity of a series at one cutoff (THz)."""
     return cepstral_conductivity(power_spectrum(series, cutoff), series.temperature, series.volume, factor)
-
-
-def axis_conductivities(series: FluxSeries, cutoff: float, factor: float) -> tuple[CepstralEstimate, ...]:
-    """Each Cartesian axis by itself, the replicas being its equivalent components.
-
-    Raises
-    ------
-    InputError
-        Besides the usual, if there are more currents than replicas: the reduction needs as many components.
-    """
-    return tuple(conductivity_at(series.axis(axis), cutoff, factor) for axis in range(series.axes))

@@ -12,7 +12,7 @@ import dataclasses
 
 import numpy as np
 
-from ldmd.lattice.linewidths import Linewidths
+from ldmd.lattice.linewidths import Linewidths, scattered
 from ldmd.lattice.modes import Modes
 from ldmd.lattice.statistics import Statistics, statistics_named
 from ldmd.results import quantity
@@ -65,11 +65,18 @@ def quasi_harmonic_green_kubo(
     temperature: float,
     volume: float,
 ) -> ModeConductivity:
-    """QHGK for velocity matrices (3, 3N, 3N) in Angstrom/ps, linewidths (3N,) HWHM in rad/ps, volume in Angstrom^3."""
+    """QHGK for velocity matrices (3, 3N, 3N) in Angstrom/ps, linewidths (3N,) HWHM in rad/ps, volume in Angstrom^3.
+
+    A pair of modes neither of which finds a channel (``ldmd.lattice.linewidths.scattered``) is left out: its lifetime
+    is not known, and a linewidth that is rounding would make it years.
+    """
     index = np.flatnonzero(modes.vibrating)
+    has_channel = np.zeros(len(gamma), dtype=bool)
+    has_channel[index] = scattered(gamma[index], modes.frequencies[index])
     total, intraband, per_mode = np.zeros((3, 3)), np.zeros((3, 3)), np.zeros(len(modes.frequencies))
     for rows in np.array_split(index, max(1, len(index) // 256)):
         weight = _pair_weights(modes, gamma, statistics, temperature, rows, index)
+        weight *= has_channel[rows, None] | has_channel[None, index]
         weight *= CONDUCTIVITY / volume
         here = velocities[:, _span(rows)][:, :, _span(index)]
         weighted = [weight * here[a] for a in range(3)]

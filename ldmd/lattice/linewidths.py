@@ -30,6 +30,7 @@ from ldmd.errors import InputError
 from ldmd.force_constants.third import ThirdOrder
 from ldmd.lattice.broadening import Broadening
 from ldmd.lattice.channels import Channels, channels, count_channels, merge_channels, no_channels
+from ldmd.lattice.degenerate import shared, whole_sets
 from ldmd.lattice.matrix_elements import MatrixElements, Precision
 from ldmd.lattice.modes import Modes
 from ldmd.lattice.triplets import MEMORY, MODES_PER_BLOCK, Sums, blocks, sum_over_blocks
@@ -38,6 +39,11 @@ from ldmd.results import quantity
 from ldmd.units import FORCE_TO_ACCELERATION, HBAR
 
 Engine = Literal["auto", "numpy", "jax"]
+
+NO_CHANNEL = 1e-6
+"""Of the largest linewidth: what is narrower finds nothing to scatter with here, and what is left is rounding."""
+ENDLESS = 1e-10
+"""Of the highest frequency: a linewidth below it is rounding even where all modes have such ones."""
 
 PREFACTOR = 2.0 * np.pi * HBAR / 16.0 * FORCE_TO_ACCELERATION**3
 """Of the sums over pairs m <= n: the 2 is that of the three contributions of a visit."""
@@ -77,6 +83,19 @@ class Linewidths:
     precision_error: float = 0.0
     """With float32 products: largest relative difference to float64 in a sample of the triplets."""
 
+    def share_without_channel(self, modes: Modes) -> float:
+        """Share of the vibrating modes that find no channel at any temperature, with any statistics."""
+        gamma = self.gamma.reshape(-1, self.gamma.shape[-1])[:, modes.vibrating]
+        found = np.any([scattered(row, modes.frequencies[modes.vibrating]) for row in gamma], axis=0)
+        return float(1.0 - np.mean(found)) if found.size else 0.0
+
+
+def scattered(gamma: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+    """Mask of the linewidths (mode,) of one condition, rad/ps, that are more than rounding: modes with a channel."""
+    known = gamma[np.isfinite(gamma)]
+    least = max(NO_CHANNEL * float(known.max(initial=0.0)), ENDLESS * float(frequencies.max(initial=0.0)))
+    return np.asarray(gamma > least)
+
 
 def linewidths(
     third: ThirdOrder,
@@ -95,7 +114,8 @@ def linewidths(
 ) -> Linewidths:
     """Linewidths of every vibrating mode; imaginary modes and rigid translations scatter nobody and get zero.
 
-    With ``lowest`` only so many of the vibrating modes get theirs, to the last bit as without, and the others NaN.
+    Degenerate modes share the mean of their linewidths. With ``lowest`` only so many of the vibrating modes (and those
+    degenerate with them) get theirs, to the last bit as without, and the others NaN.
     Of K modes among 3N this takes about the part 2K/3N of the work (K rounded up to a whole block).
 
     ``progress`` is called with pairs of modes done and in all. ``memory`` (bytes) bounds what is held beyond a few
@@ -112,13 +132,14 @@ def linewidths(
     if lowest is not None and lowest < 1:
         raise InputError("lowest", lowest, "ask for the linewidth of one mode at least")
     table = table_of(modes, temperatures, statistics, broadening)
+    lowest = None if lowest is None else whole_sets(table.frequencies, lowest)
     elements = MatrixElements(third, table.displacements, precision)
     visit = _visitor(elements, table, engine)
     tasks = _tasks(elements, table, memory, lowest)
     sums = _sums(visit, elements, table, tasks, progress, threads, memory, checkpoint)
     wanted = _wanted(modes, lowest)
     gamma = np.zeros((len(modes.frequencies), len(temperatures) * len(statistics)))
-    gamma[modes.vibrating] = PREFACTOR * sums["gamma"][:, :-1]
+    gamma[modes.vibrating] = shared(table.frequencies, PREFACTOR * sums["gamma"][:, :-1])
     gamma[modes.vibrating & ~wanted] = np.nan
     return Linewidths(
         temperatures=np.asarray(temperatures, dtype=float),

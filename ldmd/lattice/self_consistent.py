@@ -20,6 +20,7 @@ import numpy as np
 from ldmd.checkpoint import Checkpoint
 from ldmd.errors import InputError
 from ldmd.force_constants.third import ThirdOrder
+from ldmd.lattice.degenerate import shared
 from ldmd.lattice.linewidths import Linewidths
 from ldmd.lattice.matrix_elements import MatrixElements, Precision
 from ldmd.lattice.modes import Modes
@@ -109,7 +110,7 @@ def self_consistent_linewidths(
     first = np.broadcast_to(np.asarray(start, dtype=float), shape).reshape(-1, shape[2])[:, modes.vibrating]
     found = _iterate(broadening, first, tolerance, max_iterations, progress, checkpoint)
     gamma = np.zeros((shape[0] * shape[1], shape[2]))
-    gamma[:, modes.vibrating] = found.widths
+    gamma[:, modes.vibrating] = shared(modes.frequencies[modes.vibrating], found.widths.T).T
     result = SelfConsistentLinewidths(
         linewidths=Linewidths(
             temperatures=np.asarray(temperatures, dtype=float),

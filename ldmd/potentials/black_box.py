@@ -2,6 +2,7 @@
 
 Nothing can be differentiated, so force constants are finite differences of its forces. Which elements it knows, how
 precise it is and whether it answers twice in the same way can only be found by asking. Any ASE calculator is one.
+A case that names one is a program: see ``ldmd.potentials.calculator_source``.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from ase.calculators.calculator import BaseCalculator
 
 from ldmd.digest import digest
-from ldmd.errors import InputError
+from ldmd.errors import InputError, MissingProperty
+from ldmd.potentials.calculator_source import why_not_called
+from ldmd.visible import seen_by_calculators
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -49,7 +53,10 @@ LONGEST_REASON = 160
 
 
 class ForcePotential(Protocol):
-    """A black box: forces at positions. All methods raise ``InputError`` in one line where the box fails."""
+    """A black box: forces at positions. All methods raise ``InputError`` in one line where the box fails.
+
+    Where it does not compute what is asked for, that is a ``MissingProperty``.
+    """
 
     def energy(self, atoms: Atoms) -> float:
         """Potential energy in eV."""
@@ -92,7 +99,7 @@ class AsePotential:
     """
 
     calculator: str
-    """``package.module:Name`` of a class, or of a function that returns a calculator."""
+    """``package.module:Name`` of a calculator's class, or of a function annotated to return a calculator."""
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Keyword arguments: numbers, text, lists and tables of them."""
 
@@ -159,11 +166,15 @@ class AsePotential:
         calculator = self.made()
         bare = atoms.copy()
         bare.set_constraint()
+        _forget_others(calculator, bare)
         bare.calc = calculator
         try:
             answer = np.asarray(getattr(bare, f"get_{what}")(), dtype=float)
         except InputError:
             raise
+        except NotImplementedError as error:  # ASE's PropertyNotImplementedError is one
+            fix = f"does not compute {what.replace('_', ' ')} ({one_line(error)})"
+            raise MissingProperty("potential.calculator", self.calculator, fix) from error
         except Exception as error:  # foreign code may raise anything; it is named and raised again
             value = f"{self.calculator} for {len(atoms)} atoms of {_elements(atoms)}"
             raise InputError("potential.calculator", value, f"failed ({one_line(error)})") from error
@@ -178,6 +189,17 @@ class AsePotential:
         return answer
 
 
+def _forget_others(calculator: Any, atoms: Atoms) -> None:
+    """Let a calculator forget its last answer where that was for atoms that differ in what ASE does not compare."""
+    from ase import Atoms
+
+    last = getattr(calculator, "atoms", None)
+    if not isinstance(last, Atoms) or not hasattr(calculator, "reset"):
+        return
+    if digest(seen_by_calculators(last)) != digest(seen_by_calculators(atoms)):
+        calculator.reset()
+
+
 @functools.lru_cache(maxsize=CALCULATORS_KEPT)
 def _make(calculator: str, arguments: str, thread: int) -> Any:
     """One calculator per name, arguments and thread: calculators are not safe to share."""
@@ -188,14 +210,14 @@ def _make(calculator: str, arguments: str, thread: int) -> Any:
         raise
     except Exception as error:  # foreign code may raise anything; it is named and raised again
         raise InputError("potential.arguments", arguments, f"{calculator} refuses them ({one_line(error)})") from error
-    if not hasattr(instance, "get_forces"):
+    if not isinstance(instance, BaseCalculator):
         fix = f"makes a {type(instance).__name__}; name a class or function that gives an ASE calculator"
         raise InputError("potential.calculator", calculator, fix)
     return instance
 
 
 def _located(calculator: str) -> Any:
-    """Import the class or function that ``package.module:Name`` names."""
+    """Import the class or function that ``package.module:Name`` names; see ``calculator_source`` for what it may be."""
     module_name, _, name = calculator.partition(":")
     if not module_name or not name:
         fix = "give package.module:Name, for example ase.calculators.emt:EMT"
@@ -212,6 +234,9 @@ def _located(calculator: str) -> Any:
             hint = f"; did you mean {near[0]}?" if near else "; look up its name"
             raise InputError("potential.calculator", calculator, f"{module_name} has no {name}{hint}")
         found = getattr(found, part)
+    reason = why_not_called(found)
+    if reason is not None:
+        raise InputError("potential.calculator", calculator, reason)
     return found
 
 

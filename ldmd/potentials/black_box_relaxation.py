@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.optimize import FIRE, LBFGS
 from ase.optimize.optimize import Optimizer
 
+from ldmd.errors import MissingProperty
 from ldmd.potentials.black_box import ForcePotential
 from ldmd.potentials.calculator import BlackBoxCalculator
 from ldmd.relaxation import State
@@ -21,9 +22,17 @@ logger = logging.getLogger(__name__)
 def evaluate_black_box(atoms: Atoms, potential: ForcePotential) -> State:
     """Energy, forces and static pressure of atoms at rest; the pressure is NaN where the box knows no stress."""
     forces, energy = potential.forces(atoms), potential.energy(atoms)
-    known = "stress" in potential.offers()
-    pressure = -float(np.trace(potential.stress(atoms))) / 3.0 * GPA if known else math.nan
-    return State(energy, forces, pressure)
+    return State(energy, forces, _pressure(atoms, potential))
+
+
+def _pressure(atoms: Atoms, potential: ForcePotential) -> float:
+    """GPa; NaN where the box says before or after it was asked that it knows no stress."""
+    if "stress" not in potential.offers():
+        return math.nan
+    try:
+        return -float(np.trace(potential.stress(atoms))) / 3.0 * GPA
+    except MissingProperty:
+        return math.nan
 
 
 def relax_black_box(atoms: Atoms, potential: ForcePotential, fmax: float = 1e-4, steps: int = 2000) -> Atoms:

@@ -25,6 +25,7 @@ from ldmd.errors import InputError
 from ldmd.potentials.black_box import ForcePotential
 from ldmd.potentials.record import FileRecord, Record
 from ldmd.progress import Advance, progress
+from ldmd.visible import seen_by_calculators
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -214,8 +215,8 @@ def describe(atoms: Atoms, displacement: Displacement) -> str:
 def _keys(potential: ForcePotential, atoms: Atoms, displacements: Sequence[Displacement]) -> list[bytes]:
     """SHA-256 of the potential and of everything about the atoms, for each configuration."""
     others = {name: array for name, array in atoms.arrays.items() if name not in ("positions", "numbers")}
-    info = {name: value for name, value in atoms.info.items() if isinstance(value, bool | int | float | str)}
-    parts = (potential.fingerprint(), atoms.numbers, atoms.cell.array, atoms.pbc, others, info)
+    seen_by_calculators(atoms)  # refuses what has no digest
+    parts = (potential.fingerprint(), atoms.numbers, atoms.cell.array, atoms.pbc, others, dict(atoms.info))
     start = hashlib.sha256(digest(*parts).encode())
     keys = []
     for displacement in displacements:

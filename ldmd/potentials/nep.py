@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from ase.data import atomic_numbers
 
+from ldmd.errors import InputError
 from ldmd.potentials.base import SiteEnergies, SiteHessians
+from ldmd.potentials.ends import End
 from ldmd.potentials.nep_file import NepModel, read_nep_file
 from ldmd.potentials.nep_hessian import nep_site_hessians
 from ldmd.potentials.nep_sites import NepParameters, RepulsionParameters, nep_site_energies
@@ -52,6 +55,18 @@ class NepPotential:
         return np.stack([np.zeros_like(outer), outer], axis=-1)
 
     @property
+    def ends(self) -> tuple[End, ...]:
+        """Radial and angular cutoff, begin and end of the switching of the ZBL repulsion."""
+        model = self.model
+        ends = [End("radial cutoff", model.pair_cutoffs[..., 0])]
+        if model.highest_l:
+            ends.append(End("angular cutoff", model.pair_cutoffs[..., 1]))
+        if model.repulsion is not None:
+            ends.append(End("begin of the switching of the ZBL repulsion", model.repulsion.inner))
+            ends.append(End("end of the ZBL repulsion", model.repulsion.outer))
+        return tuple(ends)
+
+    @property
     def core(self) -> np.ndarray:
         """(S, S) Angstrom, the angular cutoff of each pair: beyond it an edge costs little."""
         return self.model.pair_cutoffs[..., 1]
@@ -72,11 +87,12 @@ class NepPotential:
             model.repulsion,
             **{f.name: getattr(model.repulsion, f.name)[pairs] for f in dataclasses.fields(model.repulsion)},
         )
-        rows = ("cutoffs", "input_weights", "input_biases", "output_weights", "output_biases")
+        rows = ("input_weights", "input_biases", "output_weights", "output_biases")
         return NepPotential(
             dataclasses.replace(
                 model,
                 species=tuple(model.species[number] for number in keep),
+                pair_cutoffs=model.pair_cutoffs[pairs],
                 radial=model.radial[:, :, keep][..., keep],
                 angular=model.angular[:, :, keep][..., keep],
                 repulsion=repulsion,
@@ -88,7 +104,7 @@ class NepPotential:
         """Parameters for the sites of a block; edges within the angular cutoff are among the first ``core`` slots."""
         model, kind = self.model, int(np.asarray(block.kinds)[0])
         inverse_cutoffs = 1.0 / model.pair_cutoffs[kind].T
-        if (model.cutoffs == model.cutoffs[0]).all():
+        if (model.pair_cutoffs == model.pair_cutoffs[0, 0]).all():
             inverse_cutoffs = inverse_cutoffs[:, :1]
         return NepParameters(
             weights=jnp.asarray(_weights(block, len(model.species))),
@@ -121,15 +137,22 @@ class NepPotential:
         )
 
 
-def read_nep(path: Path) -> NepPotential:
-    """The potential of a ``nep.txt``.
+def read_nep(path: Path, needed: Collection[str] | None = None) -> NepPotential:
+    """The potential of a ``nep.txt``, for the species that are ``needed`` or for all.
 
     Raises
     ------
     InputError
-        See ``read_nep_file``.
+        See ``read_nep_file``; and where it does not know a needed species.
     """
-    return NepPotential(read_nep_file(path))
+    potential = NepPotential(read_nep_file(path))
+    if needed is None:
+        return potential
+    absent = sorted(set(needed) - set(potential.species))
+    if absent:
+        fix = f"the potential knows only {', '.join(potential.species)}"
+        raise InputError("material.structure", ", ".join(absent), fix)
+    return potential.among(tuple(needed))
 
 
 def _chebyshev_coefficients(expansion: np.ndarray) -> np.ndarray:

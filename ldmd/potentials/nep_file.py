@@ -1,17 +1,20 @@
 """The file of a neuroevolution potential (NEP), as GPUMD writes ``nep.txt``: its header and its numbers.
 
 Header, one line each: the kind with its species; ``zbl`` where the kind ends in it; ``cutoff``; ``n_max``;
-``basis_size``; ``l_max``; ``ANN``. Then the numbers, N_r = n_max + 1 and K = basis_size + 1 (radial and angular),
-D = N_r + N_a (L + further invariants) descriptors, H neurons:
+``basis_size``; ``l_max``; ``ANN``. Empty lines and comments (#) may stand between. Behind ``cutoff`` stand the radial
+and the angular one, for all or for each species (a pair has the mean of its two), then two counts of neighbours; after
+one pair of cutoffs and the counts perhaps three factors f of typewise cutoffs, radial, angular and ZBL: then a pair has
+min(r, f (R_i + R_j)), R its covalent radii, of each whose f is not 0. Then the numbers, N_r = n_max + 1 and
+K = basis_size + 1 (radial and angular), D = N_r + N_a (L + further invariants) descriptors, H neurons:
 
-* for each species (nep4, nep5) or once (nep3): W0 (H, D), b0 (H), w1 (H), and a bias of its own (nep5);
+* for each species (nep4, nep5) or once for all (nep3): W0 (H, D), b0 (H), w1 (H), and a bias of its own (nep5);
 * the bias b1 of all;
 * the expansion coefficients c (N, K, S, S), radial then angular;
 * the scale of each descriptor (D);
 * ten numbers for each pair of species where the ZBL repulsion is flexible.
 
 Sources: Z. Fan et al., J. Chem. Phys. 157, 114801 (2022); K. Song et al., Nat. Commun. 15, 10208 (2024); the GPUMD
-manual. Radii of the typewise ZBL cutoff: Grimme et al., J. Chem. Phys. 132, 154104 (2010), times 4/3.
+manual. Radii of typewise cutoffs: Grimme et al., J. Chem. Phys. 132, 154104 (2010), times 4/3.
 """
 
 from __future__ import annotations
@@ -23,10 +26,31 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from ldmd.errors import InputError
+from ldmd.potentials.parameter_file import (
+    FIELD,
+    LONGEST_CUTOFF,
+    Line,
+    numbers_of,
+    read_lines,
+    shortened,
+)
 
-FIELD = "potential.parameters"
+LARGEST = 64_000_000
+"""Bytes of a file: that of 89 elements has 17 million."""
+LARGEST_COUNT = 100_000
+"""Functions, polynomials or neurons."""
 VERSIONS = {"nep3": 3, "nep4": 4, "nep5": 5}
 HIGHEST_L = 8
+NARROWEST = 1e-4
+"""Angstrom: a narrower switching region of the ZBL repulsion is a step."""
+OTHER_MODELS = {
+    "charge": "has charges, whose interaction has no cutoff: its energy is no sum of functions of near neighbours",
+    "dipole": "gives dipoles and no energy",
+    "polarizability": "gives polarizabilities and no energy",
+    "temperature": "has an energy that depends on the temperature",
+    "vdw": "has a dispersion interaction besides, which is not known here",
+}
+"""Why other kinds of models are refused, by what the first word of their file ends in."""
 INVARIANTS = ("q222", "q1111", "q112", "q123", "q233", "q134")
 """Flags behind l_max, in order; the first two are known here."""
 UNIVERSAL = np.array([0.18175, 3.1998, 0.50986, 0.94229, 0.28022, 0.4029, 0.02817, 0.20162])
@@ -59,8 +83,8 @@ class NepModel:
 
     version: int
     species: tuple[str, ...]
-    cutoffs: np.ndarray
-    """(S, 2) radial and angular cutoff of each species, Angstrom; a pair has the mean of its two."""
+    pair_cutoffs: np.ndarray
+    """(S, S, 2) radial and angular cutoff of each pair, Angstrom."""
     highest_l: int
     four_body: bool
     five_body: bool
@@ -80,11 +104,6 @@ class NepModel:
     """(D,)"""
     repulsion: Repulsion | None
 
-    @property
-    def pair_cutoffs(self) -> np.ndarray:
-        """(S, S, 2) radial and angular cutoff of each pair, Angstrom."""
-        return np.asarray(0.5 * (self.cutoffs[:, None] + self.cutoffs[None, :]))
-
 
 @dataclasses.dataclass(frozen=True)
 class _Header:
@@ -93,7 +112,10 @@ class _Header:
     version: int
     species: tuple[str, ...]
     zbl: tuple[float, ...]
+    zbl_inner: float
+    """Inner radius of a typewise ZBL cutoff over its outer one: half where the factor stands behind ``cutoff``."""
     cutoffs: np.ndarray
+    """(S, S, 2)"""
     functions: tuple[int, int]
     polynomials: tuple[int, int]
     highest_l: int
@@ -107,13 +129,23 @@ class _Header:
         return self.functions[0] + self.functions[1] * blocks
 
     @property
+    def networks(self) -> int:
+        """How many the file holds: nep3 has one for all species."""
+        return 1 if self.version == 3 else len(self.species)
+
+    @property
+    def count_of_network(self) -> int:
+        """How many numbers each of them has."""
+        return (self.descriptors + 2) * self.neurons + (self.version == 5)
+
+    @property
     def flexible(self) -> bool:
         return self.zbl[:2] == (0.0, 0.0)
 
     @property
     def count(self) -> int:
         """How many numbers follow."""
-        networks = len(self.species) * ((self.descriptors + 2) * self.neurons + (self.version == 5))
+        networks = self.networks * self.count_of_network
         expansion = sum(n * k for n, k in zip(self.functions, self.polynomials, strict=True))
         pairs = len(self.species) * (len(self.species) + 1) // 2
         total = networks + 1 + len(self.species) ** 2 * expansion + self.descriptors
@@ -129,39 +161,42 @@ def read_nep_file(path: Path) -> NepModel:
         Where the file is missing, truncated or too long, of another kind than an energy model, or holds something
         that is not a finite number.
     """
-    if not path.is_file():
-        raise InputError(FIELD, path, "no such file; give the nep.txt of a model")
-    lines = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
-    lines = [words for words in lines if words]
+    lines = read_lines(path, LARGEST, "the nep.txt of a model")
     header, length = _header(lines, path)
-    words = [word for line in lines[length:] for word in line]
-    if len(words) != header.count:
-        fix = f"holds {len(words)} numbers below its header, which asks for {header.count}; copy the whole file again"
+    count = sum(len(line.words) for line in lines[length:])
+    if count != header.count:
+        fix = f"holds {count} numbers below its header, which asks for {header.count}; copy the whole file again"
         raise InputError(FIELD, path, fix)
-    return _model(header, _numbers(words, path, "below the header"), path)
+    return _model(header, numbers_of(lines[length:], path), path)
 
 
-def _header(lines: list[list[str]], path: Path) -> tuple[_Header, int]:
+def _header(lines: list[Line], path: Path) -> tuple[_Header, int]:
     """The header and how many lines it takes."""
-    version, zbl, species = _kind(lines[0] if lines else [], path)
+    version, zbl, species = _kind(lines[0].words if lines else [], path)
     names = (["zbl"] if zbl else []) + ["cutoff", "n_max", "basis_size", "l_max", "ANN"]
     found: dict[str, np.ndarray] = {}
     for number, name in enumerate(names, start=1):
-        words = lines[number] if number < len(lines) else ["nothing"]
-        if words[0] != name:
-            raise InputError(FIELD, path, f"line {number + 1} begins with {words[0]!r} instead of {name!r}; mend it")
-        found[name] = _numbers(words[1:], path, f"in the line {name!r}")
+        line = lines[number] if number < len(lines) else Line(lines[-1].number + 1, "nothing")
+        word = line.words[0]
+        if word != name:
+            fix = f"line {line.number} begins with {shortened(word)!r} instead of {name!r}; mend it"
+            raise InputError(FIELD, path, fix)
+        found[name] = numbers_of([Line(line.number, line.text.replace(name, " " * len(name), 1))], path)
     functions = _integers(found, "n_max", 2, 0, path)
     polynomials = _integers(found, "basis_size", 2, 0, path)
     (neurons, _) = _integers(found, "ANN", 2, 0, path)
     highest_l, four_body, five_body = _angular_momenta(found["l_max"], path)
     if neurons < 1:
         raise InputError(FIELD, path, "the line 'ANN' gives no neuron; it needs at least one")
+    cutoffs, zbl_factor = _cutoffs(found["cutoff"], species, path)
+    radii = _zbl(found["zbl"], path) if zbl else ()
+    behind_cutoff = zbl_factor > 0.0 and len(radii) == 2 and any(radii)
     return _Header(
         version,
         species,
-        _zbl(found["zbl"], path) if zbl else (),
-        _cutoffs(found["cutoff"], len(species), path),
+        (*radii, zbl_factor) if behind_cutoff else radii,
+        0.5 if behind_cutoff else 0.0,
+        cutoffs,
         (functions[0] + 1, functions[1] + 1),
         (polynomials[0] + 1, polynomials[1] + 1),
         highest_l,
@@ -176,37 +211,53 @@ def _kind(words: list[str], path: Path) -> tuple[int, bool, tuple[str, ...]]:
     kind = words[0] if words else "nothing"
     name, zbl = (kind[:-4], True) if kind.endswith("_zbl") else (kind, False)
     if name not in VERSIONS:
+        suffix = kind.rpartition("_")[2].rstrip("0123456789") if kind.startswith("nep") else ""
+        reason = OTHER_MODELS.get(suffix, "is not known here")
         known = "give an energy model: nep3, nep4 or nep5, with or without _zbl"
-        raise InputError(FIELD, path, f"begins with {kind!r}, which is not known here; {known}")
+        raise InputError(FIELD, path, f"begins with {shortened(kind)!r}, which {reason}; {known}")
     count = words[1] if len(words) > 1 else "no number"
     species = tuple(words[2:])
     if count != str(len(species)) or not species:
-        raise InputError(FIELD, path, f"announces {count} species and names {len(species)}; mend the first line")
-    unknown = [symbol for symbol in species if symbol not in atomic_numbers or symbol == "X"]
+        fix = f"announces {shortened(count)} species and names {len(species)}; mend the first line"
+        raise InputError(FIELD, path, fix)
+    unknown = [shortened(symbol) for symbol in species if symbol not in atomic_numbers or symbol == "X"]
     if unknown or len(set(species)) < len(species):
-        raise InputError(FIELD, path, f"names {' '.join(unknown or species)}: each must be an element, and only once")
-    if name == "nep3" and len(species) > 1:
-        raise InputError(FIELD, path, "is a nep3 of several species, which is not known here; train it again as nep4")
+        which = " ".join((unknown or list(species))[:5])
+        raise InputError(FIELD, path, f"names {which}: each must be an element, and only once")
     return VERSIONS[name], zbl, species
 
 
 def _integers(found: dict[str, np.ndarray], name: str, count: int, least: int, path: Path) -> list[int]:
     values = found[name]
-    if len(values) != count or (values != np.round(values)).any() or (values < least).any():
-        fix = f"the line {name!r} needs {count} whole numbers from {least} on"
+    whole = len(values) == count and (values == np.round(values)).all()
+    if not whole or (values < least).any() or (values > LARGEST_COUNT).any():
+        fix = f"the line {name!r} needs {count} whole numbers from {least} to {LARGEST_COUNT}"
         raise InputError(FIELD, path, fix)
     return [int(value) for value in values]
 
 
-def _cutoffs(values: np.ndarray, species: int, path: Path) -> np.ndarray:
-    """(S, 2) of the line ``cutoff``, with one pair for all or one for each; the neighbour counts behind are ignored."""
-    if len(values) not in (4, 2 * species + 2):
-        fix = f"the line 'cutoff' has {len(values)} numbers; it needs 4, or 2 for each species and 2 more"
-        raise InputError(FIELD, path, fix)
-    cutoffs = np.broadcast_to(values[:-2].reshape(-1, 2), (species, 2)).copy()
-    if not ((cutoffs > 0.0).all() and (cutoffs[:, 1] <= cutoffs[:, 0]).all()):
+def _cutoffs(values: np.ndarray, species: tuple[str, ...], path: Path) -> tuple[np.ndarray, float]:
+    """(S, S, 2) of the line ``cutoff``, and the factor of typewise ZBL cutoffs, 0 for none; see above.
+
+    The counts of neighbours are ignored.
+    """
+    size = len(species)
+    if len(values) not in (4, 7, 2 * size + 2):
+        fix = f"the line 'cutoff' has {len(values)} numbers; it needs 4, or 2 for each species and 2 more, or 7"
+        raise InputError(FIELD, path, f"{fix} with the factors of typewise cutoffs")
+    factors = values[4:] if len(values) == 7 else np.zeros(3)
+    if not ((factors >= 0.0).all() and (factors <= LONGEST_CUTOFF).all() and (factors[0] > 0.0) == (factors[1] > 0.0)):
+        raise InputError(FIELD, path, "the line 'cutoff' needs factors above 0, radial and angular or neither")
+    given = values[:2] if len(values) == 7 else values[:-2]
+    of_species = np.broadcast_to(given.reshape(-1, 2), (size, 2))
+    cutoffs = 0.5 * (of_species[:, None] + of_species[None, :])
+    if factors[0] > 0.0:
+        cutoffs = np.minimum(cutoffs, factors[:2] * _radius_sums(species, path)[..., None])
+    if not ((cutoffs > 0.0).all() and (cutoffs[..., 1] <= cutoffs[..., 0]).all()):
         raise InputError(FIELD, path, "the line 'cutoff' needs 0 < angular cutoff <= radial cutoff")
-    return cutoffs
+    if cutoffs.max() > LONGEST_CUTOFF:
+        raise InputError(FIELD, path, f"the line 'cutoff' needs cutoffs up to {LONGEST_CUTOFF:g} Angstrom")
+    return cutoffs, float(factors[2])
 
 
 def _angular_momenta(values: np.ndarray, path: Path) -> tuple[int, bool, bool]:
@@ -239,21 +290,11 @@ def _zbl(values: np.ndarray, path: Path) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def _numbers(words: list[str], path: Path, where: str) -> np.ndarray:
-    try:
-        values = np.array([float(word) for word in words])
-    except ValueError as error:
-        raise InputError(FIELD, path, f"{error} ({where}); mend the file") from error
-    if not np.isfinite(values).all():
-        raise InputError(FIELD, path, f"something {where} is not a finite number; mend the file")
-    return values
-
-
 def _model(header: _Header, values: np.ndarray, path: Path) -> NepModel:
     """Deal the numbers out."""
     size, neurons, descriptors = len(header.species), header.neurons, header.descriptors
     rest = iter(np.split(values, np.cumsum(_lengths(header))[:-1]))
-    networks = next(rest).reshape(size, -1)
+    networks = np.broadcast_to(next(rest).reshape(header.networks, -1), (size, header.count_of_network))
     inputs, biases, outputs, own = np.split(networks, np.cumsum([neurons * descriptors, neurons, neurons]), axis=1)
     common = float(next(rest)[0])
     radial, angular = (
@@ -280,7 +321,7 @@ def _model(header: _Header, values: np.ndarray, path: Path) -> NepModel:
 def _lengths(header: _Header) -> list[int]:
     """Of the networks, the common bias, both expansions, the scale; the rest is the flexible ZBL."""
     size = len(header.species)
-    networks = size * ((header.descriptors + 2) * header.neurons + (header.version == 5))
+    networks = header.networks * header.count_of_network
     expansions = [size**2 * n * k for n, k in zip(header.functions, header.polynomials, strict=True)]
     known = [networks, 1, *expansions, header.descriptors]
     return [*known, header.count - sum(known)]
@@ -298,9 +339,9 @@ def _repulsion(header: _Header, table: np.ndarray, path: Path) -> Repulsion | No
         for a, b in ((first, second), (second, first)):
             inner[a, b], outer[a, b], screening[a, b] = rows[:, 0], rows[:, 1], rows[:, 2:]
     elif len(header.zbl) == 3:
-        inner, outer = np.zeros((size, size)), np.minimum(outer, header.zbl[2] * _radius_sums(header.species, path))
-    angular = 0.5 * (header.cutoffs[:, None, 1] + header.cutoffs[None, :, 1])
-    if not ((inner >= 0.0) & (inner < outer) & (outer <= angular)).all():
+        outer = np.minimum(outer, header.zbl[2] * _radius_sums(header.species, path))
+        inner = header.zbl_inner * outer
+    if not ((inner >= 0.0) & (inner + NARROWEST <= outer) & (outer <= header.cutoffs[..., 1])).all():
         raise InputError(FIELD, path, "every ZBL pair needs 0 <= inner < outer radius <= its angular cutoff")
     return Repulsion(inner, outer, screening)
 

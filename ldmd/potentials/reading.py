@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,20 @@ if TYPE_CHECKING:
     from ldmd.potentials.calculator import LdmdCalculator
 
 
-def read_potential(potential: Potential, folder: Path) -> SitePotential | AsePotential:
+def read_potential(
+    potential: Potential, folder: Path, needed: Collection[str] | None = None
+) -> SitePotential | AsePotential:
     """The potential of a case in ``folder``: one that can be differentiated, or a black box.
+
+    Of a parameter file of many species those that are ``needed`` are read, the symbols of the structure; without them
+    all of its species, which must then have all entries that they need among each other.
 
     Raises
     ------
     InputError
         Where its file is missing, cannot be read or fetched, or its calculator cannot be made; where the JAX that is
-        installed computes wrong numbers; and for force constants without a potential.
+        installed computes wrong numbers; where the file does not know a needed species; and for force constants
+        without a potential.
     """
     if potential.kind == IMPORTED:
         raise InputError("potential.kind", IMPORTED, "force constants alone have no energy; this needs a potential")
@@ -36,7 +43,7 @@ def read_potential(potential: Potential, folder: Path) -> SitePotential | AsePot
 
     require_sound_jax()
     assert potential.parameters is not None  # as its settings require
-    return _site_potential(potential.kind, _file(potential.parameters, folder))
+    return _site_potential(potential.kind, _file(potential.parameters, folder), needed)
 
 
 def read_force_constants(potential: Potential, folder: Path) -> ImportedForceConstants:
@@ -54,34 +61,38 @@ def read_force_constants(potential: Potential, folder: Path) -> ImportedForceCon
     return ImportedForceConstants(paths["parameters"], paths.get("third"), paths.get("second"))
 
 
-def as_black_box(potential: Potential, folder: Path) -> AsePotential:
-    """A potential that can be differentiated, as if it could not: for finite differences to be compared with."""
+def as_black_box(potential: Potential, folder: Path, needed: Collection[str]) -> AsePotential:
+    """A potential that can be differentiated, as if it could not: for finite differences to be compared with.
+
+    ``needed`` are the species of the structure.
+    """
     from ldmd.potentials.black_box import AsePotential
 
     assert potential.parameters is not None  # as its settings require
     path = str(_file(potential.parameters, folder).resolve())
-    return AsePotential("ldmd.potentials.reading:calculator", {"kind": potential.kind, "parameters": path})
+    arguments = {"kind": potential.kind, "parameters": path, "species": sorted(set(needed))}
+    return AsePotential("ldmd.potentials.reading:calculator", arguments)
 
 
-def calculator(kind: str, parameters: str) -> LdmdCalculator:
-    """ASE calculator of a potential of ours, named by its kind and parameter file."""
+def calculator(kind: str, parameters: str, species: Collection[str] | None = None) -> LdmdCalculator:
+    """ASE calculator of a potential of ours, named by its kind and parameter file, for some or all of its species."""
     from ldmd.potentials.calculator import LdmdCalculator
 
-    return LdmdCalculator(_site_potential(kind, Path(parameters)))
+    return LdmdCalculator(_site_potential(kind, Path(parameters), species))
 
 
-def _site_potential(kind: str, path: Path) -> SitePotential:
+def _site_potential(kind: str, path: Path, needed: Collection[str] | None) -> SitePotential:
     if kind == "tersoff":
         from ldmd.potentials.tersoff import read_tersoff
 
-        return read_tersoff(path)
+        return read_tersoff(path, needed)
     if kind == "stillinger-weber":
         from ldmd.potentials.stillinger_weber import read_stillinger_weber
 
-        return read_stillinger_weber(path)
+        return read_stillinger_weber(path, needed)
     from ldmd.potentials.nep import read_nep
 
-    return read_nep(path)
+    return read_nep(path, needed)
 
 
 def _file(name: str, folder: Path) -> Path:

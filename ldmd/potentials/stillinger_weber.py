@@ -23,6 +23,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 import jax
@@ -31,10 +32,15 @@ import numpy as np
 
 from ldmd.errors import InputError
 from ldmd.potentials.base import SiteEnergies
+from ldmd.potentials.ends import End
+from ldmd.potentials.parameter_file import FIELD, LONGEST_CUTOFF
+from ldmd.potentials.triplet_file import TripletTable, read_triplets
 from ldmd.structures import SiteBlock
 
 COLUMNS = ("epsilon", "sigma", "a", "lambda", "gamma", "costheta0", "A", "B", "p", "q", "tol")
-ENTRY = 3 + len(COLUMNS)
+SHORTEST = 1e-3
+"""Angstrom: lengths below have no meaning for atoms."""
+HIGHEST_POWER = 100.0
 LARGEST_EXPONENT = 700.0
 """exp(-700) = 1e-304: beyond it a cutoff function is 0, and neither it nor a derivative ever meets 0 times infinity."""
 ROUNDING = 1e-5
@@ -85,6 +91,11 @@ class StillingerWeber:
         """The cutoff a sigma twice, (S, S, 2) Angstrom: there is no region in which a curvature jumps."""
         cutoff = self._pairs("a") * self._pairs("sigma")
         return np.stack([cutoff, cutoff], axis=-1)
+
+    @property
+    def ends(self) -> tuple[End, ...]:
+        """a sigma, where every derivative vanishes."""
+        return (End("a sigma", self.switching[..., 1], smooth=True),)
 
     def fingerprint(self) -> bytes:
         """SHA-256 of the model, the species and the table."""
@@ -186,53 +197,30 @@ def _bilinear(matrix: jax.Array, moments: jax.Array) -> jax.Array:
     return jnp.sum(product, axis=tuple(range(moments.ndim - 1)))
 
 
-def read_stillinger_weber(path: Path) -> StillingerWeber:
-    """Read a LAMMPS ``.sw`` file: every ordered triplet of its species must have an entry.
+def read_stillinger_weber(path: Path, needed: Collection[str] | None = None) -> StillingerWeber:
+    """Read a LAMMPS ``.sw`` file: every ordered triplet of the species must have an entry.
+
+    The species are those that are ``needed``, or all of the file.
 
     Raises
     ------
     InputError
-        Where the file is missing, an entry is incomplete or not a number, a triplet is absent, or entries that
-        stand for the same pair or angle differ (LAMMPS would let the order of the atoms choose between them).
+        Where the file is missing, an entry is incomplete, not a number or without meaning, two entries of a triplet
+        differ, a triplet is absent, the file does not know a needed species, or entries that stand for the same pair
+        or angle differ (LAMMPS would let the order of the atoms choose between them).
     """
-    if not path.is_file():
-        raise InputError("potential.parameters", path, "no such file; give a LAMMPS .sw file of the case folder")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    words = [word for line in lines for word in line.split("#")[0].split()]
-    if not words or len(words) % ENTRY:
-        fix = f"{len(words)} words; each entry has {ENTRY} (3 symbols, {len(COLUMNS)} numbers)"
-        raise InputError("potential.parameters", path, fix)
-    entries: dict[tuple[str, str, str], np.ndarray] = {}
-    for start in range(0, len(words), ENTRY):
-        key = (words[start], words[start + 1], words[start + 2])
-        entries[key] = _numbers(path, key, words[start + 3 : start + ENTRY])
-    species = tuple(dict.fromkeys(key[0] for key in entries))
-    table = np.empty((len(species),) * 3 + (len(COLUMNS),))
-    for index in np.ndindex(*table.shape[:3]):
-        key = (species[index[0]], species[index[1]], species[index[2]])
-        if key not in entries:
-            raise InputError("potential.parameters", path, f"no entry for the triplet {' '.join(key)}; add it")
-        table[index] = entries[key]
-    _require_physical(path, species, table)
-    return StillingerWeber(species, table)
+    table = read_triplets(path, len(COLUMNS), "a LAMMPS .sw file of the case folder", needed)
+    _require_physical(path, table)
+    return StillingerWeber(table.species, table.values)
 
 
-def _numbers(path: Path, key: tuple[str, str, str], words: list[str]) -> np.ndarray:
-    try:
-        numbers = np.array([float(word) for word in words])
-    except ValueError as error:
-        raise InputError("potential.parameters", path, f"entry {' '.join(key)}: {error}") from error
-    if not np.isfinite(numbers).all():
-        raise InputError("potential.parameters", path, f"entry {' '.join(key)} holds a number that is not finite")
-    return numbers
-
-
-def _require_physical(path: Path, species: tuple[str, ...], table: np.ndarray) -> None:
+def _require_physical(path: Path, entries: TripletTable) -> None:
     """Refuse what has no meaning, and what would make the energy depend on the order of the atoms."""
 
     def refuse(fix: str, *atoms: int) -> InputError:
-        return InputError("potential.parameters", path, f"entry {' '.join(species[k] for k in atoms)}: {fix}")
+        return InputError(FIELD, path, f"{entries.name(*atoms)}: {fix}")
 
+    species, table = entries.species, entries.values
     column = {name: table[..., k] for k, name in enumerate(COLUMNS)}
     angular, cosine = column["lambda"] * column["epsilon"], column["costheta0"]
     for i, j, k in np.ndindex(*table.shape[:3]):
@@ -249,7 +237,11 @@ def _require_physical(path: Path, species: tuple[str, ...], table: np.ndarray) -
         if any(entry[name] != other[name] for name in ("epsilon A", "sigma", "a", "B", "p", "q")):
             swapped = f"{species[j]} {species[i]} {species[i]}"
             raise refuse(f"epsilon A, sigma, a, B, p and q must equal those of {swapped}", i, j, j)
-        if not (entry["sigma"] > 0.0 and entry["a"] > 0.0):
-            raise refuse("a pair needs sigma > 0 and a > 0", i, j, j)
+        if not (entry["sigma"] >= SHORTEST and entry["a"] > 0.0 and entry["a"] * entry["sigma"] >= SHORTEST):
+            raise refuse(f"a pair needs sigma > 0 and a > 0, both sigma and a sigma at least {SHORTEST:g}", i, j, j)
+        if entry["a"] * entry["sigma"] > LONGEST_CUTOFF:
+            raise refuse(f"a sigma must not exceed {LONGEST_CUTOFF:g} Angstrom", i, j, j)
+        if not (0.0 <= min(entry["p"], entry["q"]) <= max(entry["p"], entry["q"]) <= HIGHEST_POWER):
+            raise refuse(f"p and q must be from 0 to {HIGHEST_POWER:g}", i, j, j)
         if angular[i, j].any() and not entry["gamma"] > 0.0:
             raise refuse("a pair that forms angles needs gamma > 0, or its cutoff is a step", i, j, j)

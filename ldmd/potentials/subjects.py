@@ -12,7 +12,8 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from matscipy.neighbours import neighbour_list
 
-from ldmd.potentials.kinks import EnergyAndForces, Radii
+from ldmd.potentials.ends import Radii
+from ldmd.potentials.kinks import EnergyAndForces
 
 if TYPE_CHECKING:
     from ldmd.potentials.base import SitePotential
@@ -37,12 +38,13 @@ class Subject:
     virials: Callable[[Atoms], np.ndarray] | None = None
     """Virials of the atoms (N, 3, 3), eV."""
     radii: Radii | None = None
-    """Where its cutoff functions begin and end; looked for with dimers where it is not known."""
+    """Where its parts begin and end to act; where that is not known, its outer cutoff is looked for with dimers."""
 
 
 def site_subject(potential: SitePotential) -> Subject:
     """A differentiable potential; its energy is the sum of its atoms' energies by construction."""
     from ldmd.potentials.base import energies_forces_virial, graph_parameters
+    from ldmd.potentials.ends import radii_of
     from ldmd.structures import neighbour_graph
 
     widths: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -59,13 +61,7 @@ def site_subject(potential: SitePotential) -> Subject:
         )
         return float(np.sum(np.asarray(energies))), np.asarray(forces), np.asarray(virial)
 
-    radii: dict[tuple[str, str], tuple[float, ...]] = {}
-    for a, first in enumerate(potential.species):
-        for b, second in enumerate(potential.species):
-            if first <= second:
-                bounds = sorted({float(radius) for radius in potential.switching[a, b] if radius > 0.0})
-                radii[first, second] = tuple(bounds)
-    return Subject(lambda atoms: answer(atoms)[:2], virial=lambda atoms: answer(atoms)[2], radii=radii)
+    return Subject(lambda atoms: answer(atoms)[:2], virial=lambda atoms: answer(atoms)[2], radii=radii_of(potential))
 
 
 def force_subject(potential: ForcePotential) -> Subject:
@@ -90,7 +86,10 @@ def isolated_cluster(atoms: Atoms, cutoff: float, size: int = CLUSTER) -> Atoms:
     positions = np.vstack([np.zeros(3), vectors[near]])
     edges = np.ptp(positions, axis=0) + cutoff + VACUUM
     positions += 0.5 * edges - 0.5 * (positions.min(axis=0) + positions.max(axis=0))
-    return Atoms(atoms.numbers[np.append(0, ends[near])], positions=positions, cell=edges, pbc=True)
+    cluster = atoms[np.append(0, ends[near])]  # with all that a calculator may look at
+    cluster.set_cell(edges)
+    cluster.set_positions(positions, apply_constraint=False)
+    return cluster
 
 
 def trial_lattice(species: tuple[str, ...], cutoff: float, seed: int = 1) -> Atoms:

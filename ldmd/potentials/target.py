@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 SUFFIXES = {".tersoff": "tersoff", ".sw": "stillinger-weber"}
 """Kinds of potentials by the ending of their file; a NEP file is known by its first word."""
 
+HEAD = 10_000
+"""Bytes in which the first word of a NEP file is looked for."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Target:
@@ -52,15 +55,17 @@ def target_of(name: str, structure: Path | None, potential_name: str | None = No
     if Path(name).is_dir():
         case = load_case(Path(name), potential_name, structure_needed=structure is None)
         structure = structure or case.structure
-        potential = read_potential(case.settings.potential, case.folder)
+        named, folder = case.settings.potential, case.folder
     elif potential_name is not None:
         raise InputError("--potential", potential_name, f"{name} is no case with a list of potentials; leave it out")
     else:
         path = _file(name)
-        potential = read_potential(Potential(kind=kind_of(path), parameters=path.name), path.parent)
+        named, folder = Potential(kind=kind_of(path), parameters=path.name), path.parent
     if structure is not None:
         atoms, where = read_structure(structure), str(structure)
+        potential = read_potential(named, folder, set(atoms.get_chemical_symbols()))
     else:
+        potential = read_potential(named, folder)
         assert not isinstance(potential, AsePotential)  # only a case names one
         atoms, where = trial_lattice(potential.species, float(potential.switching.max())), "a cubic lattice"
     if isinstance(potential, AsePotential):
@@ -89,13 +94,20 @@ def kind_of(path: Path) -> Kind:
     InputError
         Where neither its ending nor its first word tells.
     """
-    words = path.read_text(encoding="utf-8", errors="replace")[:100].split()
-    kind = SUFFIXES.get(path.suffix, "nep" if words and words[0].startswith("nep") else "")
+    kind = SUFFIXES.get(path.suffix, "tersoff" if ".tersoff" in path.suffixes else _kind_of_contents(path))
     for known in get_args(Kind):
         if kind == known:
             return known
     fix = "not the file of a potential known here; give a .tersoff, a .sw or a nep.txt, or name it in a case"
     raise InputError("CASE_OR_POTENTIAL", path, fix)
+
+
+def _kind_of_contents(path: Path) -> str:
+    """By the first word that is not in a comment, among the first that there are."""
+    with path.open("rb") as file:
+        text = file.read(HEAD).decode("utf-8-sig", errors="replace")
+    words = [word for line in text.splitlines() for word in line.partition("#")[0].split()]
+    return "nep" if words and words[0].startswith("nep") else ""
 
 
 def thresholds_from(pairs: list[str]) -> Thresholds:

@@ -17,6 +17,7 @@ import dataclasses
 import functools
 import hashlib
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 import jax
@@ -25,6 +26,9 @@ import numpy as np
 
 from ldmd.errors import InputError
 from ldmd.potentials.base import SiteEnergies
+from ldmd.potentials.ends import SAME, End
+from ldmd.potentials.parameter_file import FIELD, LONGEST_CUTOFF
+from ldmd.potentials.triplet_file import TripletTable, read_triplets
 from ldmd.structures import SiteBlock
 
 COLUMNS = (
@@ -43,7 +47,11 @@ COLUMNS = (
     "lambda1",
     "A",
 )
-ENTRY = 3 + len(COLUMNS)
+NOT_NEGATIVE = ("beta", "lambda2", "B", "lambda1", "A")
+NARROWEST = 1e-4
+"""Angstrom: a narrower switching region is a step."""
+SMALLEST_D = 1e-6
+"""Of the angular function's width d, a pure number of some 1 to 50; c^2 / d^2 must be a number."""
 SINE_SERIES = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(11))
 
 
@@ -96,6 +104,18 @@ class Tersoff:
                 outer[a, b] = (radius + half)[a, :, b].max()
         outer = np.maximum(outer, outer.T)  # the graph keeps both directions of an edge or none
         return np.stack([np.minimum(inner, inner.T), outer], axis=-1)
+
+    @property
+    def ends(self) -> tuple[End, ...]:
+        """R - D and R + D of a pair's own entry, and of the entries of triplets that it is the third atom of."""
+        radius, half = self._column("R"), self._column("D")
+        own = np.arange(len(self.species))
+        ends = [End(name, bound[:, own, own]) for name, bound in (("R - D", radius - half), ("R + D", radius + half))]
+        for k, symbol in enumerate(self.species):
+            for name, bound in (("R - D", radius - half), ("R + D", radius + half)):
+                foreign = np.abs(bound[:, k] - bound[:, own, own]) > SAME
+                ends.append(End(f"{name} beside a bond to {symbol}", np.where(foreign, bound[:, k], 0.0)))
+        return tuple(ends)
 
     def fingerprint(self) -> bytes:
         """SHA-256 of the species and the table."""
@@ -193,57 +213,32 @@ def _bond_order(zeta: jax.Array, p: TersoffParameters) -> jax.Array:
     return jnp.where(some, jnp.exp(-0.5 / p.n * jnp.log1p(power)), 1.0)
 
 
-def read_tersoff(path: Path) -> Tersoff:
-    """Read a LAMMPS ``.tersoff`` file: every ordered triplet of its species must have an entry.
+def read_tersoff(path: Path, needed: Collection[str] | None = None) -> Tersoff:
+    """Read a LAMMPS ``.tersoff`` file: every ordered triplet of the species must have an entry.
+
+    The species are those that are ``needed``, or all of the file.
 
     Raises
     ------
     InputError
-        Where the file is missing, an entry is incomplete or not a number, or a triplet is absent.
+        Where the file is missing, an entry is incomplete, not a number or without meaning, two entries of a triplet
+        differ, a triplet is absent, or the file does not know a needed species.
     """
-    if not path.is_file():
-        raise InputError("potential.parameters", path, "no such file; give a LAMMPS .tersoff file of the case folder")
-    words = [
-        w
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
-        for w in line.split("#")[0].split()
-    ]
-    if not words or len(words) % ENTRY:
-        raise InputError(
-            "potential.parameters",
-            path,
-            f"{len(words)} words; each entry has {ENTRY} (3 symbols, 14 numbers)",
-        )
-    entries: dict[tuple[str, str, str], np.ndarray] = {}
-    for start in range(0, len(words), ENTRY):
-        key = (words[start], words[start + 1], words[start + 2])
-        entries[key] = _numbers(path, key, words[start + 3 : start + ENTRY])
-    species = tuple(dict.fromkeys(key[0] for key in entries))
-    table = np.empty((len(species),) * 3 + (len(COLUMNS),))
-    for index in np.ndindex(*table.shape[:3]):
-        key = (species[index[0]], species[index[1]], species[index[2]])
-        if key not in entries:
-            raise InputError("potential.parameters", path, f"no entry for the triplet {' '.join(key)}; add it")
-        table[index] = entries[key]
-    _require_physical(path, species, table)
-    return Tersoff(species, table)
+    table = read_triplets(path, len(COLUMNS), "a LAMMPS .tersoff file of the case folder", needed)
+    _require_physical(path, table)
+    return Tersoff(table.species, table.values)
 
 
-def _numbers(path: Path, key: tuple[str, str, str], words: list[str]) -> np.ndarray:
-    try:
-        numbers = np.array([float(word) for word in words])
-    except ValueError as error:
-        raise InputError("potential.parameters", path, f"entry {' '.join(key)}: {error}") from error
-    if not np.isfinite(numbers).all():
-        raise InputError("potential.parameters", path, f"entry {' '.join(key)} holds a number that is not finite")
-    return numbers
-
-
-def _require_physical(path: Path, species: tuple[str, ...], table: np.ndarray) -> None:
-    for a, b, c in np.ndindex(*table.shape[:3]):
-        entry = dict(zip(COLUMNS, table[a, b, c], strict=True))
-        name = f"entry {species[a]} {species[b]} {species[c]}"
-        if not (entry["D"] > 0.0 and entry["R"] > entry["D"] and entry["d"] != 0.0 and entry["m"] in (1.0, 3.0)):
-            raise InputError("potential.parameters", path, f"{name}: needs 0 < D < R, d != 0 and m = 1 or 3")
-        if b == c and not entry["n"] > 0.0:
-            raise InputError("potential.parameters", path, f"{name}: a pair entry needs n > 0")
+def _require_physical(path: Path, table: TripletTable) -> None:
+    """Refuse what has no meaning. Of an entry (i, j, k), j and k different, only what is in zeta is used."""
+    for a, b, c in np.ndindex(*table.lines.shape):
+        entry, name = dict(zip(COLUMNS, table.values[a, b, c], strict=True)), table.name(a, b, c)
+        if not (entry["D"] >= NARROWEST and entry["R"] > entry["D"] and abs(entry["d"]) >= SMALLEST_D):
+            fix = f"needs {NARROWEST:g} <= D < R (Angstrom) and d at least {SMALLEST_D:g} from 0"
+            raise InputError(FIELD, path, f"{name}: {fix}")
+        if entry["R"] + entry["D"] > LONGEST_CUTOFF:
+            raise InputError(FIELD, path, f"{name}: R + D must not exceed {LONGEST_CUTOFF:g} Angstrom")
+        if entry["m"] not in (1.0, 3.0) or entry["gamma"] < 0.0:
+            raise InputError(FIELD, path, f"{name}: needs m = 1 or 3 and gamma >= 0")
+        if b == c and not (entry["n"] > 0.0 and min(entry[each] for each in NOT_NEGATIVE) >= 0.0):
+            raise InputError(FIELD, path, f"{name}: a pair entry needs n > 0, and {', '.join(NOT_NEGATIVE)} >= 0")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ldmd.comparison import Comparison, LedgerEntry
 
 UNIT = "W/(m K)"
+COMPARED = ("agree", "disagree", "undecided")
+"""Verdicts that the two values were held against each other for."""
 FEW_STEPS = 3
 """Of a ledger, whose names fit side by side under their bars."""
 LEDGER_ROUNDING = 1e-6
@@ -55,8 +57,9 @@ def verdict_strip(comparison: Comparison) -> Figure:
         svg = to_svg(figure, "verdict", description)
     caption = (
         "Square: molecular dynamics with its 95 % interval (band). Filled diamond: lattice dynamics with "
-        f"the classical statistics of the dynamics, {fixed(classical.value, places)} {UNIT}; only these two "
-        "are compared. Open circle: lattice dynamics with Bose–Einstein statistics, "
+        f"the classical statistics of the dynamics, {fixed(classical.value, places)} {UNIT}; "
+        f"{'only these two are compared' if comparison.verdict in COMPARED else 'these are not compared'}. "
+        "Open circle: lattice dynamics with Bose–Einstein statistics, "
         f"{fixed(quantum.value, places)} {UNIT}, the one to hold against experiment."
     )
     columns = (

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ldmd.results import Check
+from ldmd import exit_codes
+from ldmd.results import Check, Estimate
 from ldmd.subject import IMPORTED, NO_DYNAMICS
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ldmd.comparison import Comparison
     from ldmd.crystal_study import CrystalStudy
     from ldmd.diagnosis_study import Diagnosis
+    from ldmd.diffusion import Diffusion
     from ldmd.dynamics.trajectory import Trajectory
     from ldmd.green_kubo.estimate import GreenKuboResult
     from ldmd.inspection import Inspection
@@ -48,13 +50,21 @@ class ReportContents:
     green_kubo: GreenKuboResult | None = None
     anharmonicity: Anharmonicity | None = None
     minima: Minima | None = None
+    diffusion: Diffusion | None = None
     crystal: CrystalStudy | None = None
     comparison: Comparison | None = None
     width_study: WidthStudy | None = None
     diagnosis: Diagnosis | None = None
     citations: tuple[str, ...] = ()
+    quick: bool = False
+    """Whether the run was shortened for a first look."""
     overview: str = ""
     """Where the overview of all potentials is, relative to the report; empty where there is none."""
+
+    @property
+    def heading(self) -> str:
+        """The title, which says so where the run was quick."""
+        return f"{self.title} (quick)" if self.quick else self.title
 
     @property
     def temperature(self) -> float:
@@ -73,15 +83,22 @@ class ReportContents:
         return "no comparison: a potential that is a black box gives no heat flux"
 
     @property
-    def lattice_values(self) -> tuple[tuple[str, float], ...]:
-        """Kind of statistics and best isotropic conductivity of the lattice, W/(m K), at the temperature."""
+    def lattice_values(self) -> tuple[tuple[str, Estimate], ...]:
+        """Kind of statistics and best isotropic conductivity of the lattice at the temperature.
+
+        Of a crystal with the error of the infinite mesh; of a glass, exact for its minimum, the error is 0.
+        """
         if self.crystal is not None:
             from ldmd.crystal.ledger import infinite
 
             return infinite(self.crystal.meshes, self.temperature)
         found = self.conductivity
         names = () if found is None else found.statistics
-        return tuple((name, found.isotropic(self.temperature, name)) for name in names if found is not None)
+        return tuple(
+            (name, Estimate(found.isotropic(self.temperature, name), 0.0, "W/(m K)"))
+            for name in names
+            if found is not None
+        )
 
     @property
     def checks(self) -> tuple[tuple[str, Check], ...]:
@@ -98,19 +115,29 @@ class ReportContents:
 
     @property
     def exit_code(self) -> int:
-        """0 where the methods agree and every check passed, else 1."""
-        return 0 if self.comparison is not None and self.comparison.agree and not self.failed_checks else 1
+        """That of the verdict (``ldmd.exit_codes``), but for agreement beside a failed check; 1 without comparison."""
+        if self.comparison is None:
+            return exit_codes.DISAGREE
+        doubtful = self.comparison.agree and self.failed_checks
+        return exit_codes.DISAGREE if doubtful else self.comparison.exit_code
 
     def _all_checks(self) -> Iterator[tuple[str, Check]]:
+        from ldmd.comparison import possible_check
+
         yield from (("structure", check) for check in self.inspection.checks)
         yield from (("force constants", check) for check in self.force_constant_checks)
         if self.trajectories and self.comparison is not None:
             from ldmd.dynamics.trajectory import dynamics_checks
 
             yield from (("dynamics", check) for check in dynamics_checks(self.trajectories, self.temperature))
+        if self.diffusion is not None:
+            yield ("dynamics", self.diffusion.check)
         if self.green_kubo is not None:
             yield from (("Green-Kubo", check) for check in self.green_kubo.conductivity.checks)
+            yield from (("Green-Kubo", check) for check in self.green_kubo.running.checks)
         if self.comparison is None:
+            for statistics, estimate in self.lattice_values:
+                yield ("lattice", possible_check(f"lattice dynamics, {statistics},", estimate.value))
             if self.crystal is not None:
                 found = (*self.crystal.checks, *self.crystal.convergence_checks(self.temperature))
                 yield from (("lattice", check) for check in found)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from ldmd.crystal.mesh import NO_CHANNEL
+from ldmd.crystal.mesh import least_linewidth
 from ldmd.report import style
 from ldmd.report.crystal_parts import (
     DASHES,
@@ -183,7 +183,8 @@ def mean_free_paths(result: MeshConductivity, row: int, place: int) -> tuple[np.
     """|v| / (2 gamma) in nm of all modes that carry heat in relaxation times, and what they contribute in W/(m K)."""
     gamma = result.gamma[row, place] + result.isotopes
     shares, speeds = result.per_mode[row, place], np.linalg.norm(result.velocities, axis=-1)
-    carrying = vibrating(result) & (gamma >= NO_CHANNEL) & (speeds > 0.0) & (shares > 0.0)
+    scattered = gamma > least_linewidth(gamma[vibrating(result)])
+    carrying = vibrating(result) & scattered & (speeds > 0.0) & (shares > 0.0)
     return 0.1 * speeds[carrying] / (2.0 * gamma[carrying]), shares[carrying]
 
 

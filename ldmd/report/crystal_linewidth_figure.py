@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from ldmd.crystal.mesh import NO_CHANNEL
+from ldmd.crystal.mesh import least_linewidth
 from ldmd.report import style
 from ldmd.report.crystal_parts import MARKERS, mesh_name, row_at, vibrating
 from ldmd.report.lattice_figures import statistics_color
@@ -60,7 +60,7 @@ def linewidths(
 
 def _scatter(axes: Axes, frequencies: np.ndarray, gamma: np.ndarray, statistics: str) -> Line2D:
     """Classical marks are full, those of other statistics open: they differ in print without colours, too."""
-    seen, color, full = gamma >= NO_CHANNEL, statistics_color(statistics), statistics == "classical"
+    seen, color, full = gamma > least_linewidth(gamma), statistics_color(statistics), statistics == "classical"
     look: dict[str, Any] = {"marker": MARKERS.get(statistics, "D"), "color": color, "ls": ""}
     look |= {"mfc": color if full else "none", "mew": 0.0 if full else 0.7}
     axes.plot(frequencies[seen], gamma[seen], ms=2.8, alpha=0.55 if full else 0.8, rasterized=True, **look)
@@ -71,7 +71,7 @@ def _by_bands(axes: Axes, frequencies: np.ndarray, gamma: np.ndarray, acoustic: 
     handles = []
     kinds = (("acoustic (the lowest three bands)", acoustic, style.CLASSICAL), ("optical", ~acoustic, style.ORANGE))
     for name, chosen, color in kinds:
-        seen, full = chosen & (gamma >= NO_CHANNEL), chosen is acoustic
+        seen, full = chosen & (gamma > least_linewidth(gamma)), chosen is acoustic
         look: dict[str, Any] = {"marker": "o" if full else "^", "color": color, "ls": ""}
         look |= {"mfc": color if full else "none", "mew": 0.0 if full else 0.8}
         axes.plot(frequencies[seen], gamma[seen], ms=3.2, alpha=0.7, rasterized=True, **look)
@@ -96,7 +96,7 @@ def _linewidth_caption(
         middle = _median(values, weights)
         medians.append(f"{number(middle)} rad/ps (lifetime 1/2γ {number(0.5 / middle)} ps) {statistics_name(name)}")
         beyond = max(beyond, int(weights[values > frequencies * THZ].sum()))
-        lost = max(lost, int(weights[values < NO_CHANNEL].sum()))
+        lost = max(lost, int(weights[values <= least_linewidth(values)].sum()))
     worst = max(float((values / (frequencies * THZ)).max()) for values in gamma.values())
     verdict = (
         f"{count(beyond, 'mode lies', 'modes lie').capitalize()} above the line, where a vibration dies within a "

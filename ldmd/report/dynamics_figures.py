@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from ldmd.green_kubo.zero_frequency import RUN_OVER_SLOWEST
 from ldmd.report import style
 from ldmd.report.style import Figure, canvas, column, label_decades, to_svg
-from ldmd.report.text import brief, count, number, sentence, whole, with_error
+from ldmd.report.text import brief, count, number, sentence, with_error
 
 if TYPE_CHECKING:
     from ldmd.dynamics.trajectory import Trajectory
@@ -26,33 +27,31 @@ POINTS = 300
 
 
 def flux_spectrum(result: GreenKuboResult) -> Figure:
-    """Spectrum of the heat flux: in full above, below the cutoff with the cepstral fits underneath.
+    """Spectrum of the heat flux: in full above, its lowest frequencies with the smooth spectrum below.
 
     Densities are drawn as the conductivity that they would mean at zero frequency: S/2 over V kB T^2.
     """
     scale = float(result.kappa[0] / result.fit[0, 0])
     description = (
-        "Power spectrum of the heat flux, the cutoff, and the cepstral fits whose zero-frequency value is the result."
+        "Power spectrum of the heat flux, and the smooth spectrum whose value at zero frequency is the conductivity."
     )
-    with canvas(4.6, 2) as (figure, (upper, lower)):
+    with canvas(4.9, 2) as (figure, (upper, lower)):
         upper.plot(result.raw_frequencies, scale * result.raw_density, color=style.GREY, lw=0.8)
-        upper.axvline(result.cutoff, color=style.INK, lw=0.9, ls=":")
-        _mark_cutoff(upper, result.cutoff, f"cutoff f* = {number(result.cutoff)} THz")
         upper.set_xlim(0.0, float(result.raw_frequencies[-1]))
-        _draw_fits(lower, result, scale)
+        _draw_smooth(lower, result, scale)
         for axes in (upper, lower):
             axes.set_yscale("log")
             axes.set_ylabel(f"spectrum ({UNIT})")
-        upper.set_ylim(None, 4.0 * upper.get_ylim()[1])
-        for axes in (upper, lower):
             label_decades(axes)
         lower.set_xlabel("frequency f (THz)")
         svg = to_svg(figure, "spectrum", description)
     columns = (
         column("frequency, full spectrum [THz]", result.raw_frequencies),
         column(f"full spectrum [{UNIT}]", scale * result.raw_density),
-        column("frequency, below the cutoff [THz]", result.frequencies),
-        column(f"spectrum below the cutoff [{UNIT}]", scale * result.density),
+        column("frequency, means of bins [THz]", result.smooth_frequencies),
+        column(f"spectrum, means of bins [{UNIT}]", scale * result.smooth_density),
+        column(f"smooth spectrum [{UNIT}]", scale * result.smooth_fit),
+        column("frequency, below the cepstral cutoff [THz]", result.frequencies),
         *(
             column(f"cepstral fit, factor {factor:g} [{UNIT}]", scale * fit)
             for factor, fit in zip(result.factors, result.fit, strict=True)
@@ -61,11 +60,14 @@ def flux_spectrum(result: GreenKuboResult) -> Figure:
     return Figure("spectrum", "Spectrum of the heat flux", _spectrum_caption(result), description, svg, columns)
 
 
-def _mark_cutoff(axes: Axes, cutoff: float, text: str) -> None:
-    left = cutoff > 0.6 * axes.get_xlim()[1]
+def _mark(axes: Axes, frequency: float, text: str) -> None:
+    """A dotted line at a frequency with its name beside it, on the side that has room."""
+    axes.axvline(frequency, color=style.INK, lw=0.9, ls=":")
+    place = axes.transAxes.inverted().transform(axes.transData.transform((frequency, axes.get_ylim()[1])))[0]
+    left = place > 0.6
     axes.annotate(
         text,
-        (cutoff, 1.0),
+        (frequency, 1.0),
         (-4 if left else 4, -3),
         xycoords=("data", "axes fraction"),
         textcoords="offset points",
@@ -75,33 +77,68 @@ def _mark_cutoff(axes: Axes, cutoff: float, text: str) -> None:
     )
 
 
-def _draw_fits(axes: Axes, result: GreenKuboResult, scale: float) -> None:
-    axes.scatter(result.frequencies, scale * result.density, s=4, lw=0, color=style.GREY, alpha=0.5, rasterized=True)
-    for row, (dash, color, marker) in zip(range(len(result.factors)), FACTOR_LOOKS, strict=False):
-        value, error = float(result.kappa[row]), float(result.kappa_error[row])
-        label = f"factor {result.factors[row]:g}: {with_error(value, error)} {UNIT}"
-        axes.plot(result.frequencies, scale * result.fit[row], color=color, ls=dash, lw=1.7, label=label)
-        axes.plot(0.0, value, marker=marker, color=color, ms=6, clip_on=False, zorder=4)
-    middle = scale * np.quantile(result.density, [0.002, 0.999])
-    axes.set_ylim(0.7 * middle[0], 4.0 * middle[1])
-    axes.set_xlim(0.0, result.cutoff)
-    axes.legend(loc="upper left")
+def _draw_smooth(axes: Axes, result: GreenKuboResult, scale: float) -> None:
+    """Means of neighbouring bins, the smooth spectrum, and at the left its value at zero frequency with 95 %."""
+    frequencies, density = result.smooth_frequencies, scale * result.smooth_density
+    axes.scatter(frequencies, density, s=9, lw=0, color=style.GREY, alpha=0.8, rasterized=True, label="flux")
+    axes.plot(frequencies, scale * result.smooth_fit, color=style.DYNAMICS, lw=1.7, label="smooth spectrum")
+    inside = (result.frequencies > 0.0) & (result.frequencies <= frequencies[-1])
+    dash, color, _ = FACTOR_LOOKS[0]
+    label = f"cepstral, factor {result.factors[-1]:g}"
+    axes.plot(result.frequencies[inside], scale * result.fit[-1][inside], color=color, ls=dash, lw=1.2, label=label)
+    left = 0.45 * float(frequencies[0])
+    bars = [(left, style.DYNAMICS, "s", result.conductivity.value, result.interval_95)]
+    if result.slowest_given:
+        alone = (result.run_alone.value, result.run_alone_interval_95)
+        bars.append((0.7 * float(frequencies[0]), style.INK, "o", *alone))
+    for place, color, marker, value, (low, high) in bars:
+        axes.errorbar(place, value, [[value - low], [high - value]], color=color, marker=marker, ms=5, lw=1.4)
+    axes.set_xscale("log")
+    axes.set_xlim(0.35 * float(frequencies[0]), float(frequencies[-1]))
+    decades = range(math.ceil(math.log10(frequencies[0])), math.floor(math.log10(frequencies[-1])) + 1)
+    axes.set_xticks([10.0**k for k in decades], [f"{10.0**k:g}" for k in decades])
+    axes.minorticks_off()
+    low, high = float(np.quantile(density, 0.01)), float(np.quantile(density, 0.995))
+    axes.set_ylim(
+        0.25 * min(low, *(bar[4][0] for bar in bars)),
+        2.5 * max(high, *(bar[4][1] for bar in bars)),
+    )
+    _mark(axes, result.corner, f"slowest time {number(result.slowest)} ps")
+    axes.legend(loc="lower center", ncols=3, fontsize=8.5)
 
 
 def _spectrum_caption(result: GreenKuboResult) -> str:
-    values = " and ".join(
+    low, high = result.interval_95
+    cepstral = " and ".join(
         f"{with_error(float(value), float(error))} with factor {factor:g} ({count(int(kept), 'coefficient')})"
         for factor, value, error, kept in zip(
             result.factors, result.kappa, result.kappa_error, result.coefficients_kept, strict=True
         )
     )
+    value = with_error(result.conductivity.value, result.conductivity.standard_error)
     return (
-        "Periodogram of the heat flux, scaled so that its value at zero frequency is the conductivity: in "
-        f"full above, and below up to the {'automatic ' if result.cutoff_automatic else ''}cutoff, "
-        f"{whole(len(result.frequencies))} bins with {result.degrees_of_freedom} equivalent components. The "
-        "cepstral filter keeps the first coefficients of the logarithm, Akaike’s number times a factor: "
-        f"{values} {UNIT}. Factor 1 is the published choice, larger ones trade a wider error for less bias; "
-        "the last is the headline."
+        "Periodogram of the heat flux, scaled so that its value at zero frequency is the conductivity: in full above, "
+        f"its lowest frequencies below, as means of neighbouring bins with {result.degrees_of_freedom} equivalent "
+        f"components. The smooth spectrum ends at {value} {UNIT} (square, with 95 % interval {number(low)} to "
+        f"{number(high)}). {assumption(result)} Cepstral analysis of the same flux up to {number(result.cutoff)} THz "
+        f"gives {cepstral} {UNIT}: its errors hold where nothing slower hides below the level of the spectrum."
+    )
+
+
+def assumption(result: GreenKuboResult) -> str:
+    """What the interval of the conductivity rests on, and what it would be without, in words."""
+    low, high = (number(bound) for bound in result.run_alone_interval_95)
+    slowest = f"{number(result.slowest)} ps"
+    if not result.slowest_given:
+        return (
+            "It rests on the run alone, and assumes that no part of the flux decays more slowly than with a time of "
+            f"{slowest}, 1/{number(result.duration / result.slowest, 2)} of the run; that is why it is wide."
+        )
+    return (
+        "It assumes that no part of the flux that matters decays more slowly than with a time of "
+        f"{slowest}, as lattice dynamics or the case says. From the run alone, assuming only that this time is below "
+        f"{number(result.duration / RUN_OVER_SLOWEST)} ps, the interval is {low} to {high} {UNIT} (circle); "
+        f"{count(result.replicas_alone, 'replica')} of this length would make it as narrow without the assumption."
     )
 
 
@@ -123,9 +160,8 @@ def cutoff_scan(result: GreenKuboResult) -> Figure:
                 column(f"conductivity, {name} [{UNIT}]", value),
                 column(f"standard error, {name} [{UNIT}]", error),
             ]
-        axes.axvline(result.cutoff, color=style.INK, lw=0.9, ls=":")
         axes.set_xscale("log")
-        _mark_cutoff(axes, result.cutoff, "f*")
+        _mark(axes, result.cutoff, "f*")
         ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if cutoffs.min() <= tick <= cutoffs.max()]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
@@ -151,13 +187,13 @@ def _scan_caption(result: GreenKuboResult) -> str:
     )
     return (
         f"The same flux analysed with other cutoffs; bands are standard errors. {between}A curve that is "
-        "flat within its band says that the choice of the cutoff does not decide the result; one that "
-        "rises towards low cutoffs, that a narrow central peak is being missed."
+        "flat within its band says that the choice of the cutoff does not decide the cepstral value; one that "
+        "rises towards low cutoffs, that a narrow central peak is being missed. The result does not rest on it."
     )
 
 
 def running(result: GreenKuboResult) -> Figure:
-    """Running Green-Kubo integral with its error band and the cepstral value; the autocorrelation below."""
+    """Running Green-Kubo integral with its error band and the result; the autocorrelation below."""
     shown = result.time > 0.0
     times, curve = result.time[shown], result.running_kappa[shown]
     error, correlation = result.running_kappa_error[shown], result.correlation[shown]
@@ -168,7 +204,7 @@ def running(result: GreenKuboResult) -> Figure:
         upper.axvspan(result.plateau_start, 2.0 * result.plateau_start, color=style.PALE, alpha=0.5, lw=0)
         upper.fill_between(times, curve - error, curve + error, color=style.CLASSICAL, alpha=0.2, lw=0)
         upper.plot(times, curve, color=style.CLASSICAL, lw=1.0, label="running integral ± standard error")
-        value, name = result.conductivity.value, f"cepstral, factor {result.factors[-1]:g}"
+        value, name = result.conductivity.value, "smooth spectrum"
         upper.axhline(value, color=style.DYNAMICS, ls="--", lw=1.2, label=name)
         upper.set_ylim(*_window(curve, error, times, result))
         upper.set_ylabel(f"conductivity ({UNIT})")
@@ -209,15 +245,15 @@ def _running_caption(result: GreenKuboResult) -> str:
         f"blocks (jackknife). Read between {number(result.plateau_start, 2)} and "
         f"{number(2.0 * result.plateau_start, 2)} ps (shaded) it is "
         f"{with_error(result.running.value, result.running.standard_error)} {UNIT}, "
-        f"{number(abs(result.agreement_sigma), 2)} standard errors from the cepstral value; both read the "
+        f"{number(abs(result.agreement_sigma), 2)} standard errors from that of the smooth spectrum; both read the "
         "same data. Early swings beyond the frame are vibrations. Below: the autocorrelation over its "
         f"value at time zero.{notes}"
     )
 
 
 def axes_values(result: GreenKuboResult) -> Figure | None:
-    """The conductivity along each axis, for the last factor; None where axes were not analysed alone."""
-    values, errors = result.axis_kappa[-1], result.axis_kappa_error[-1]
+    """The conductivity along each axis; None where axes were not analysed alone."""
+    values, errors = result.axis_kappa, result.axis_kappa_error
     if np.isnan(values).any():
         return None
     names, rows = ("x", "y", "z")[: len(values)], np.arange(len(values))[::-1]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ldmd.exit_codes import WRONG_INPUT, worst
 from ldmd.report.contents import ReportContents
 from ldmd.report.crystal_parts import row_at, vibrating
 from ldmd.report.lattice_figures import isotropic
@@ -22,9 +23,17 @@ if TYPE_CHECKING:
 
 LOW_SHARE = 0.05
 """Share of the modes, from the lowest on, that count as low in frequency: some thirty in a cell of 216 atoms."""
-NOT_COMPUTED = 2
+NOT_COMPUTED = WRONG_INPUT
 """Exit code of a potential that could not be computed."""
 LATTICE_ONLY = "lattice dynamics only"
+VERDICTS = {
+    "agree": "agree",
+    "disagree": "disagree",
+    "undecided": "undecided",
+    "does not apply": "lattice dynamics does not apply",
+    "no verdict": "no verdict",
+}
+"""In the words of the table."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Member:
         failed = len(self.contents.failed_checks)
         if self.comparison is None:
             return LATTICE_ONLY if self.contents.lattice_values else "structure not fit"
-        text = "agree" if self.comparison.agree else "disagree"
+        text = VERDICTS[self.comparison.verdict]
         return f"{text}, {count(failed, 'check')} failed" if failed else text
 
     def lattice(self, temperature: float, statistics: str) -> float:
@@ -83,7 +92,8 @@ class Member:
         if crystal is not None:
             from ldmd.crystal.ledger import infinite
 
-            return dict(infinite(crystal.meshes, temperature)).get(statistics, math.nan)
+            found = dict(infinite(crystal.meshes, temperature)).get(statistics)
+            return math.nan if found is None else found.value
         conductivity = None if self.contents is None else self.contents.conductivity
         if conductivity is None or statistics not in conductivity.statistics:
             return math.nan
@@ -113,12 +123,12 @@ class Member:
 
 def _of_mesh(result: MeshConductivity, temperature: float) -> FlaggedModes:
     """Modes of a mesh at those wave vectors that symmetry does not repeat, as far as they scatter at all."""
-    from ldmd.crystal.mesh import NO_CHANNEL
+    from ldmd.crystal.mesh import least_linewidth
 
     row = row_at(result, temperature)
     every = {name: result.gamma[row, place] + result.isotopes for place, name in enumerate(result.statistics)}
     reference = "classical" if "classical" in every else result.statistics[0]
-    keep = vibrating(result) & (every[reference] >= NO_CHANNEL)
+    keep = vibrating(result) & (every[reference] > least_linewidth(every[reference][vibrating(result)]))
     gamma = {name: values[keep] for name, values in every.items()}
     return FlaggedModes(
         index=np.flatnonzero(keep),
@@ -149,6 +159,13 @@ class Overview:
     provenance: Mapping[str, Any]
     members: tuple[Member, ...]
     citations: tuple[str, ...] = ()
+    quick: bool = False
+    """Whether the runs were shortened for a first look."""
+
+    @property
+    def heading(self) -> str:
+        """The title, which says so where the runs were quick."""
+        return f"{self.title} (quick)" if self.quick else self.title
 
     @property
     def compared(self) -> tuple[Member, ...]:
@@ -167,8 +184,8 @@ class Overview:
 
     @property
     def exit_code(self) -> int:
-        """The worst of the members."""
-        return max(member.exit_code for member in self.members)
+        """The worst of the members, as ``ldmd.exit_codes`` orders them."""
+        return worst(member.exit_code for member in self.members)
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
@@ -178,4 +195,8 @@ class Overview:
     @property
     def agreed(self) -> int:
         """For how many potentials the methods agree."""
-        return sum(comparison.agree for comparison in self.comparisons)
+        return self.counted("agree")
+
+    def counted(self, verdict: str) -> int:
+        """For how many potentials this is the verdict."""
+        return sum(comparison.verdict == verdict for comparison in self.comparisons)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ldmd.report import overview_figures
 from ldmd.report.overview import LATTICE_ONLY, LOW_SHARE, Member, Overview, low_damping
-from ldmd.report.page import Headline, Page, Section, finding, render_page
+from ldmd.report.page import HEADLINES, Headline, Page, Section, error_or_digits, finding, render_page
 from ldmd.report.tables import Cell, Table, figure, table, words
 from ldmd.report.text import brief, count, fixed, number, sentence, signed, whole, with_error
 from ldmd.results import Estimate
@@ -30,7 +30,7 @@ def render_overview(overview: Overview) -> str:
     """The overview as HTML."""
     return render_page(
         Page(
-            title=overview.title,
+            title=overview.heading,
             eyebrow=f"{count(len(overview.members), 'potential')} side by side",
             case_name=overview.case_name,
             temperature=overview.temperature,
@@ -47,19 +47,34 @@ def render_overview(overview: Overview) -> str:
 def overview_headline(overview: Overview) -> Headline:
     """For how many potentials the methods agree, what the choice of one matters, and what is missing."""
     agreed, compared, total = overview.agreed, len(overview.compared), len(overview.members) - len(overview.alone)
-    worst = max((member.exit_code for member in overview.members if member not in overview.alone), default=0)
-    only = f"for {overview.compared[0].name}" if compared == total == 1 else ""
+    failed = any(member.exit_code for member in overview.members if member not in overview.alone)
     if not compared:
         text, tone, mark = "No potential could be compared.", "disagree", "✗"
+    elif compared == total == 1:
+        said, tone, mark = HEADLINES[overview.comparisons[0].verdict]
+        known = overview.comparisons[0].verdict in ("agree", "disagree")
+        text = f"{said} for {overview.compared[0].name}." if known else f"{said} ({overview.compared[0].name})."
+        tone, mark = ("caution", "≈") if agreed and failed else (tone, mark)
     elif agreed == total:
-        text = f"The two methods agree {only or ('for both' if total == 2 else f'for all {total}') + ' potentials'}."
-        tone, mark = ("caution", "≈") if worst else ("agree", "✓")
-    elif only:
-        text, tone, mark = f"The two methods disagree {only}.", "disagree", "≠"
+        text = f"The two methods agree for {'both' if total == 2 else f'all {total}'} potentials."
+        tone, mark = ("caution", "≈") if failed else ("agree", "✓")
     else:
-        text = f"The two methods agree for {agreed} of {count(total, 'potential')}."
-        tone, mark = ("disagree", "≠") if agreed < compared else ("caution", "…")
+        text = f"The two methods agree for {agreed} of {count(total, 'potential')}{_others(overview)}."
+        against = overview.counted("disagree") + overview.counted("does not apply")
+        tone, mark = ("disagree", "≠") if against else ("caution", "…")
     return Headline(text, tone, mark, tuple(_lines(overview)), tuple(_numbers(overview)), tuple(_problems(overview)))
+
+
+def _others(overview: Overview) -> str:
+    """How many of the other verdicts there are."""
+    said = {
+        "disagree": "disagree for {}",
+        "undecided": "{} undecided",
+        "does not apply": "lattice dynamics does not apply to {}",
+        "no verdict": "no verdict for {}",
+    }
+    parts = [text.format(number) for verdict, text in said.items() if (number := overview.counted(verdict))]
+    return f"; {', '.join(parts)}" if parts else ""
 
 
 def _lines(overview: Overview) -> Iterator[str]:
@@ -87,18 +102,17 @@ def _numbers(overview: Overview) -> Iterator[tuple[str, str, str]]:
         comparison = member.comparison
         assert comparison is not None
         error = comparison.dynamics.standard_error
-        classical = number(comparison.lattice_classical.value, 3)
+        classical = error_or_digits(comparison.lattice_classical)
         yield (
             member.name,
             with_error(comparison.dynamics.value, error),
             f"W/(m K) by molecular dynamics; lattice dynamics {classical}, {number(abs(comparison.sigmas), 2)} σ away",
         )
     for member in overview.alone:
-        yield (
-            member.name,
-            number(member.lattice(overview.temperature, "classical"), 3),
-            "W/(m K) by lattice dynamics, classical",
-        )
+        assert member.contents is not None
+        known = dict(member.contents.lattice_values)
+        value = known.get("classical", Estimate(math.nan, 0.0, "W/(m K)"))
+        yield (member.name, error_or_digits(value), "W/(m K) by lattice dynamics, classical")
 
 
 def _problems(overview: Overview) -> Iterator[tuple[str, str, str]]:
@@ -175,8 +189,8 @@ def _row(member: Member, temperature: float) -> tuple[Cell, ...]:
         return (words(member.name), *[none] * 6, words(member.verdict, "failed"), none, none)
     inspection = contents.inspection
     overdamped = 0.0 if flags is None else float(flags.overdamped.sum())
-    agree = member.verdict == LATTICE_ONLY if comparison is None else comparison.agree
-    look = "passed" if not member.exit_code else "" if agree else "failed"
+    calm = member.verdict == LATTICE_ONLY if comparison is None else comparison.verdict in ("agree", "undecided")
+    look = "passed" if not member.exit_code else "" if calm else "failed"
     return (
         Cell(member.name, member.name, "", member.page),
         figure(inspection.density, text=fixed(inspection.density, 3)),

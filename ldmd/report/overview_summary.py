@@ -15,7 +15,8 @@ def overview_summary(overview: Overview) -> dict[str, Any]:
         {
             "schema_version": SCHEMA_VERSION,
             "case": overview.case_name,
-            "title": overview.title,
+            "title": overview.heading,
+            "quick": overview.quick,
             "exit_code": overview.exit_code,
             "conventions": CONVENTIONS,
             "temperature": measured(overview.temperature, "K"),

@@ -14,6 +14,7 @@ from ldmd.report import (
     comparison_figures,
     crystal_section,
     diagnosis_figure,
+    diffusion_figure,
     dynamics_figures,
     lattice_figures,
     linewidth_figure,
@@ -41,10 +42,20 @@ from ldmd.report.text import (
     whole,
     with_error,
 )
-from ldmd.results import Check
+from ldmd.results import Check, Estimate
 from ldmd.store import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+
+HEADLINES = {
+    "agree": ("The two methods agree", "agree", "✓"),
+    "disagree": ("The two methods disagree", "disagree", "≠"),
+    "undecided": ("Undecided: the error bar is too wide to tell", "caution", "?"),
+    "does not apply": ("Lattice dynamics does not apply: atoms diffuse", "disagree", "✗"),
+    "no verdict": ("No verdict: the two values cannot be compared", "caution", "…"),
+}
+"""What the page says of each verdict, its tone and its sign."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +113,7 @@ def render(contents: ReportContents) -> str:
     """The report as HTML."""
     comparison = contents.comparison
     page = Page(
-        title=contents.title,
+        title=contents.heading,
         eyebrow="Lattice dynamics and molecular dynamics compared",
         case_name=contents.case_name,
         temperature=None if comparison is None else comparison.temperature,
@@ -159,15 +170,12 @@ def headline(contents: ReportContents) -> Headline:
             "checks for one; the methods were not compared."
         )
         return Headline(text, "disagree", "✗", (line, coordination_sentence(contents)), (), problems)
-    if not comparison.agree and not comparison.dynamics.trusted:
-        text, tone, mark = "Not decided: the dynamics cannot be trusted yet.", "caution", "…"
-    elif not comparison.agree:
-        text, tone, mark = "The two methods disagree.", "disagree", "≠"
-    elif failed:
-        text, tone, mark = f"The two methods agree, but {count(len(failed), 'check')} failed.", "caution", "≈"
-    else:
-        text, tone, mark = "The two methods agree.", "agree", "✓"
-    return Headline(text, tone, mark, (sentence(comparison.sentence),), _numbers(contents), problems)
+    text, tone, mark = HEADLINES[comparison.verdict]
+    if comparison.agree and failed:
+        tone, mark = "caution", "≈"
+    link = ", but" if comparison.agree else ";"
+    shown = f"{text}{link} {count(len(failed), 'check')} failed." if failed else f"{text}."
+    return Headline(shown, tone, mark, (sentence(comparison.sentence),), _numbers(contents), problems)
 
 
 def finding(check: Check) -> str:
@@ -196,10 +204,12 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
     )
     places = decimals(dynamics.standard_error)
     bounds = interval(comparison.dynamics_interval_95, dynamics.standard_error)
-    return (
+    both = (
         (
             "lattice dynamics",
-            fixed(classical.value, places),
+            with_error(classical.value, classical.standard_error)
+            if classical.standard_error > 0.0
+            else fixed(classical.value, places),
             f"W/(m K), classical; {fixed(quantum.value, places)} with quantum statistics"
             if contents.crystal is None
             else "W/(m K), classical, on the waves of the box; infinite mesh with quantum statistics: "
@@ -210,21 +220,34 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
             with_error(dynamics.value, dynamics.standard_error),
             f"W/(m K), 95 % interval {bounds}",
         ),
+    )
+    if comparison.verdict not in comparison_figures.COMPARED:
+        return both
+    return (
+        *both,
         (
             "difference",
             f"{number(abs(comparison.sigmas), 2)} σ",
             f"{with_error(comparison.difference.value, comparison.difference.standard_error)} W/(m K), "
             "lattice minus "
-            f"dynamics; tolerance {brief(comparison.tolerance_sigma)} σ",
+            f"dynamics; tolerance {brief(comparison.tolerance_sigma)} σ; 95 % interval ± "
+            f"{number(100.0 * comparison.resolved, 2)} %, agreement means something up to "
+            f"{brief(100.0 * comparison.resolution)} %",
         ),
     )
+
+
+def error_or_digits(estimate: Estimate) -> str:
+    """A value with its error, or with three digits where none is known."""
+    known = estimate.standard_error > 0.0
+    return with_error(estimate.value, estimate.standard_error) if known else number(estimate.value, 3)
 
 
 def _lattice_numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
     """Conductivities of the lattice at the temperature of the report, without a comparison."""
     how = "QHGK" if contents.crystal is None else f"infinite mesh, {PARTS[contents.crystal.part]}"
     unit = f"W/(m K) at {brief(contents.temperature)} K, {how}"
-    return tuple((statistics_name(name), number(value, 3), unit) for name, value in contents.lattice_values)
+    return tuple((statistics_name(name), error_or_digits(value), unit) for name, value in contents.lattice_values)
 
 
 def sections_of(contents: ReportContents) -> Iterator[Section]:
@@ -344,6 +367,8 @@ def _dynamics(contents: ReportContents) -> Section:
         blocks += [] if directions is None else [directions]
     if contents.trajectories:
         blocks.append(dynamics_figures.conservation(contents.trajectories))
+    if contents.diffusion is not None:
+        blocks += diffusion_figure.blocks(contents.diffusion)
     return Section(
         "dynamics",
         "Molecular dynamics",

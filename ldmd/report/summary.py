@@ -42,7 +42,8 @@ def summary(contents: ReportContents) -> dict[str, Any]:
     result = {
         "schema_version": SCHEMA_VERSION,
         "case": contents.case_name,
-        "title": contents.title,
+        "title": contents.heading,
+        "quick": contents.quick,
         "exit_code": contents.exit_code,
         "conventions": CONVENTIONS,
         "verdict": verdict_numbers(contents),
@@ -103,11 +104,13 @@ def verdict_numbers(contents: ReportContents) -> dict[str, Any]:
     comparison = contents.comparison
     failed = [check.name for _, check in contents.failed_checks]
     if comparison is None:
-        return {"agree": None, "sentence": None, "failed_checks": failed}
+        return {"verdict": None, "agree": None, "sentence": None, "failed_checks": failed}
     return {
-        "agree": comparison.agree,
+        "verdict": comparison.verdict,
+        "agree": {"agree": True, "disagree": False}.get(comparison.verdict),
         "sentence": comparison.sentence,
         "failed_checks": failed,
+        "barred_by": [check.name for check in comparison.barring],
         "temperature": measured(comparison.temperature, "K"),
         "lattice_classical": _estimate(comparison.lattice_classical, convention=_convention(contents, "classical")),
         "lattice_quantum": _estimate(comparison.lattice_quantum, convention=_convention(contents, "Bose-Einstein")),
@@ -119,6 +122,11 @@ def verdict_numbers(contents: ReportContents) -> dict[str, Any]:
         "difference": _estimate(comparison.difference, convention=CONVENTIONS["difference"]),
         "sigmas": measured(comparison.sigmas, "standard errors"),
         "tolerance": measured(comparison.tolerance_sigma, "standard errors"),
+        "half_width_of_difference": measured(
+            comparison.resolved, "1", convention="of the 95 % interval, relative to the dynamics"
+        ),
+        "resolution": measured(comparison.resolution, "1", convention="half width up to which agreement is a verdict"),
+        "decisive_length": measured(comparison.decisive_length, "ps", convention="of each replica; null if none"),
     }
 
 
@@ -225,7 +233,29 @@ def _dynamics(contents: ReportContents) -> dict[str, Any] | None:
         }
         for run in contents.trajectories or ()
     ]
-    return {"replicas": runs, "green_kubo": _green_kubo(contents)}
+    return {"replicas": runs, "green_kubo": _green_kubo(contents), "motion": _motion(contents)}
+
+
+def _motion(contents: ReportContents) -> dict[str, Any] | None:
+    """What the atoms of each species do."""
+    found = contents.diffusion
+    if found is None:
+        return None
+    return {
+        name: {
+            "motion": found.motions[k],
+            "atoms": found.counts[k],
+            "growth": measured(
+                found.growth[k], "Angstrom^2", standard_error=found.growth_error[k], convention="6 D t over a run"
+            ),
+            "neighbour_distance": measured(found.neighbour_distance[k], "Angstrom"),
+            "moved": measured(found.moved[k], "1", convention="share of atoms ever half a neighbour distance away"),
+            "moved_at_end": measured(found.moved_at_end[k], "1", convention="the same at the end of a run"),
+            "farthest": measured(found.farthest[k], "Angstrom"),
+            "diffusion_coefficient": measured(found.coefficients[k], "cm^2/s") if found.diffusing[k] else None,
+        }
+        for k, name in enumerate(found.species)
+    }
 
 
 def _green_kubo(contents: ReportContents) -> dict[str, Any] | None:
@@ -233,7 +263,12 @@ def _green_kubo(contents: ReportContents) -> dict[str, Any] | None:
     if result is None:
         return None
     return {
-        "conductivity": _estimate(result.conductivity, interval_95=result.interval_95, convention="cepstral"),
+        "conductivity": _estimate(
+            result.conductivity, interval_95=result.interval_95, convention="smooth spectrum at zero frequency"
+        ),
+        "slowest_time": measured(result.slowest, "ps", given=result.slowest_given, convention="flux ~ exp(-t / time)"),
+        "from_the_run_alone": _estimate(result.run_alone, interval_95=result.run_alone_interval_95),
+        "cepstral": _estimate(result.cepstral),
         "by_factor": [
             measured(
                 result.kappa[row],
@@ -248,10 +283,9 @@ def _green_kubo(contents: ReportContents) -> dict[str, Any] | None:
         "running_integral": _estimate(result.running, plateau_start=measured(result.plateau_start, "ps")),
         "agreement_of_both": measured(result.agreement_sigma, "standard errors"),
         "axes": measured(
-            result.axis_kappa[-1],
+            result.axis_kappa,
             "W/(m K)",
-            factor=result.factors[-1],
-            standard_error=result.axis_kappa_error[-1],
+            standard_error=result.axis_kappa_error,
         ),
         "cutoff": measured(result.cutoff, "THz", automatic=result.cutoff_automatic, convention="ordinary frequency"),
         "temperature": measured(result.temperature, "K"),

@@ -171,6 +171,26 @@ def test_nep3_of_one_element(tmp_path: Path) -> None:
     assert_same(little_cell(), write_nep(tmp_path / "nep.txt", kind="nep3", **MODELS["three-body"]))
 
 
+@pytest.mark.parametrize("kind", ["nep3", "nep3_zbl"])
+def test_nep3_of_several_elements(tmp_path: Path, kind: str) -> None:
+    """One network for all of them."""
+    zbl = "1.5 3" if kind == "nep3_zbl" else ""
+    assert_same(little_cell(TWO), write_nep(tmp_path / "nep.txt", kind, TWO, zbl=zbl))
+
+
+@pytest.mark.parametrize(
+    ("name", "species", "lattice"), [("PbTe_nep3.txt", ("Te", "Pb"), 6.5), ("Al_nep3.txt", ("Al",), 4.05)]
+)
+def test_published_nep3(shared_data: Path, name: str, species: tuple[str, ...], lattice: float) -> None:
+    path = shared_data / "nep" / name
+    if not path.is_file():
+        pytest.skip(f"{name} is not among the reference data")
+    atoms = bulk("NaCl", "rocksalt", a=lattice, cubic=True).repeat(2)
+    atoms.symbols = np.random.default_rng(0).permutation(np.resize(species, len(atoms)))
+    atoms.rattle(0.15, seed=1)
+    assert_same(atoms, path)
+
+
 def test_some_species_of_a_model(tmp_path: Path) -> None:
     path = write_nep(tmp_path / "nep.txt", kind="nep5_zbl", zbl="1.5 3", species=("C", "Ge", "O", "Si"))
     few = read_nep(path).among(TWO)

@@ -12,15 +12,16 @@ from ase.build import bulk
 from spring_crystal import small_glass, springs
 
 from ldmd.crystal import kaldo_engine, phono3py_engine
+from ldmd.crystal.electrostatics import Electrostatics, read_born
 from ldmd.crystal.force_constants import (
     CrystalForceConstants,
     by_phono3py_displacements,
     exact,
     phono3py_of,
-    read_forces,
     supercell_of,
 )
 from ldmd.crystal.mesh import VOIGT, MeshConductivity, MeshSettings
+from ldmd.crystal.phono3py_files import read_forces
 from ldmd.errors import InputError
 from ldmd.force_constants import autodiff
 from ldmd.force_constants.exchange.constants import ForceConstants, of_supercell, second_blocks, third_blocks
@@ -335,7 +336,7 @@ def test_born_charges_split_optical_modes(stillinger_weber: CrystalForceConstant
     path = tmp_path / "BORN"
     path.write_text("14.4\n8 0 0 0 8 0 0 0 8\n2 0 0 0 2 0 0 0 2\n-2 0 0 0 -2 0 0 0 -2\n")
     constants = polar(stillinger_weber)
-    charges = phono3py_engine.read_born(path, constants)
+    charges = read_born(path, constants.primitive)
     np.testing.assert_allclose(charges.born, [2 * np.eye(3), -2 * np.eye(3)], atol=1e-12)
     for divisions in (3, 5):
         settings = MeshSettings(grid=(divisions,) * 3, temperatures=(300.0,), statistics=("classical",))
@@ -349,7 +350,7 @@ def test_born_charges_split_optical_modes(stillinger_weber: CrystalForceConstant
             near = int(np.argmin(np.linalg.norm(plain.q_points[1:] - [0.2, 0.0, 0.0], axis=1)))
             assert change[near].max() > 0.5
     with pytest.raises(InputError, match="3, 3"):
-        wrong = phono3py_engine.Electrostatics(np.eye(3)[None], np.eye(3))
+        wrong = Electrostatics(np.eye(3)[None], np.eye(3))
         phono3py_engine.scattering(constants, settings, wrong)
 
 

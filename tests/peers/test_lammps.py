@@ -14,14 +14,14 @@ from small_silica import CASE, disordered, glass, graph_of, oblique, rattled, si
 from ldmd.force_constants.autodiff import second_order, third_order
 from ldmd.inspection import switching_pairs
 from ldmd.potentials.base import energies_forces_virial, graph_parameters
-from ldmd.potentials.tersoff import read_tersoff
+from ldmd.potentials.tersoff import Tersoff, read_tersoff
 
 pytestmark = pytest.mark.peers
 
 
-def assert_same(atoms: Atoms, path: Path) -> None:
+def assert_same(atoms: Atoms, path: Path, potential: Tersoff | None = None) -> None:
     """Energy within 1e-9 eV/atom, forces 1e-9 eV/Angstrom, virial 1e-9 of its largest component."""
-    potential = read_tersoff(path)
+    potential = potential or read_tersoff(path)
     graph = graph_of(atoms, potential)
     energies, forces, virial = energies_forces_virial(
         potential.site_energies, atoms.positions, graph, graph_parameters(potential, graph)
@@ -53,6 +53,15 @@ def test_every_switching_region_and_kind_of_pair() -> None:
     kinds = {"-".join(sorted(symbols[pair])) for pair in pairs}
     assert kinds == {"O-O", "O-Si", "Si-Si"}
     assert_same(atoms, CASE / "SiO.tersoff")
+
+
+def test_a_file_of_elements_that_know_nothing_of_each_other(tmp_path: Path) -> None:
+    """LAMMPS reads what the atoms need; so do we."""
+    path = tmp_path / "SiGe.tersoff"
+    path.write_text("".join(wheel_potential(f"{symbol}.tersoff").read_text() for symbol in ("Si", "Ge")))
+    atoms = bulk("Si", "diamond", a=5.431, cubic=True).repeat(2)
+    atoms.rattle(0.1, seed=3)
+    assert_same(atoms, path, read_tersoff(path, {"Si"}))
 
 
 def test_an_oblique_cell() -> None:

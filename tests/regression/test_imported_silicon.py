@@ -37,7 +37,7 @@ def test_the_glass_of_kaldo() -> None:
 @pytest.mark.filterwarnings("ignore")  # of phono3py
 def test_the_crystal_of_phono3py(shared_data: Path, tmp_path: Path) -> None:
     """From forces and, the same, from finished force constants; what symmetrisation took away has to be told."""
-    from ldmd.crystal.force_constants import read_forces
+    from ldmd.crystal.phono3py_files import read_forces
 
     pytest.importorskip("phono3py")
     structure = shared_data / "phono3py" / "phono3py_si_pbesol.yaml"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from nep_models import rattled_silicon, write_nep
 from random_crystal import random_modes, random_second, random_third
 
 from ldmd.anharmonicity import (
@@ -15,6 +16,7 @@ from ldmd.anharmonicity import (
     against_temperature,
     cubic_forces,
     displacements_from,
+    potential_forces,
     score,
     score_of_modes,
 )
@@ -40,6 +42,29 @@ def bent_forces(second: object, dense: np.ndarray, displacements: np.ndarray) ->
     flat = displacements.reshape(len(displacements), -1)
     bent = np.einsum("abc,ib,ic->ia", dense, flat, flat, optimize=True)
     return second.forces(displacements) - 0.5 * bent.reshape(displacements.shape)
+
+
+def test_many_configurations_are_compiled_once(tmp_path: Path) -> None:
+    """Each has other numbers of neighbours; compiling for each would take longer than the dynamics."""
+    from ldmd.potentials.base import energies_forces_virial
+    from ldmd.potentials.nep import read_nep
+    from ldmd.relaxation import evaluate
+    from ldmd.structures import neighbour_graph
+
+    potential = read_nep(write_nep(tmp_path / "nep.txt"))
+    atoms, advanced = rattled_silicon(repeats=2), []
+    displacements = 0.15 * np.random.default_rng(0).normal(size=(12, len(atoms), 3))
+    before = energies_forces_virial._cache_size()
+    found = potential_forces(atoms, potential, advanced.append)(displacements)
+    assert energies_forces_virial._cache_size() - before <= 2
+    assert advanced == [1.0] * 12
+    widths = set()
+    for displacement in displacements:
+        moved = atoms.copy()
+        moved.positions += displacement
+        widths.add(neighbour_graph(moved, potential.species, potential.switching).slots)
+    np.testing.assert_allclose(found[-1], evaluate(moved, potential).forces, rtol=0.0, atol=1e-11)
+    assert len(widths) > 1
 
 
 def test_a_harmonic_force_has_no_score() -> None:

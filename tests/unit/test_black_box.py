@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import logging
 import os
 import resource
@@ -20,12 +22,13 @@ from ase.build import bulk
 from ase.constraints import FixAtoms
 from small_silica import CASE, oblique, silica_potential
 
-from ldmd.errors import InputError
+from ldmd.errors import InputError, MissingProperty
 from ldmd.potentials.black_box import AsePotential, require_knows, with_files_of
 from ldmd.potentials.black_box_relaxation import evaluate_black_box, relax_black_box
 from ldmd.potentials.calculator import LdmdCalculator
+from ldmd.potentials.calculator_source import why_not_called
 from ldmd.potentials.evaluations import Displacement, evaluations
-from ldmd.potentials.record import FileRecord
+from ldmd.potentials.record import HEADER, FileRecord
 from ldmd.relaxation import evaluate
 from ldmd.units import GPA
 
@@ -47,6 +50,54 @@ def calls(log: Path) -> int:
 
 
 @pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("os:system", "is a builtin_function_or_method"),
+        ("subprocess:run", "is a function that does not say what it returns"),
+        ("subprocess:Popen", "is a class, but not of an ASE calculator"),
+        ("pathlib:Path.unlink", "is a function that does not say what it returns"),
+        ("foreign_calculators:unmarked", "def unmarked(...) -> Calculator"),
+        ("foreign_calculators:Springs.log_file", "is a function that does not say"),
+        ("foreign_calculators:PARTIAL", "is a partial"),
+        ("builtins:eval", "is a builtin_function_or_method"),
+        ("os:environ", "is a _Environ"),
+    ],
+)
+def test_nothing_is_called_that_is_not_meant_to_give_a_calculator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    """Whatever would have been called leaves no trace; the error is one line."""
+    monkeypatch.chdir(tmp_path)
+    for arguments in ({}, {"command": "touch trace"}, {"args": ["touch", "trace"]}):
+        with pytest.raises(InputError, match="potential.calculator") as caught:
+            AsePotential(name, arguments).made()
+        assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ase.calculators.emt:EMT",
+        "ldmd.potentials.lammps:lammps_calculator",
+        "ldmd.potentials.calculator:tersoff_calculator",
+        "ldmd.potentials.reading:calculator",
+        "foreign_calculators:springs_of_file",
+        "foreign_calculators:Springs.stiff",
+        "foreign_calculators:either",
+        "foreign_calculators:wrapped",
+        "foreign_calculators:of_a_type_for_checkers",
+    ],
+)
+def test_classes_and_marked_functions_may_be_called(name: str) -> None:
+    module, _, rest = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in rest.split("."):
+        found = getattr(found, part)
+    assert why_not_called(found) is None
+
+
+@pytest.mark.parametrize(
     ("calculator", "arguments", "said"),
     [
         ("ase.calculators.emt", {}, "give package.module:Name"),
@@ -57,7 +108,8 @@ def calls(log: Path) -> int:
         ("ase.calculators.emt:ETM", {}, "did you mean EMT?"),
         (SPRINGS, {"stiffness": 3}, "refuses them (TypeError"),
         ("ldmd.potentials.calculator:tersoff_calculator", {"parameters": "none"}, "no such file"),
-        ("foreign_calculators:no_calculator", {}, "makes a int; name a class or function"),
+        ("foreign_calculators:no_calculator", {}, "a function that does not say what it returns"),
+        ("foreign_calculators:promised_calculator", {}, "makes a int; name a class or function"),
         (SPRINGS, {"log": object()}, "give numbers, text, lists and tables only"),
     ],
 )
@@ -190,8 +242,10 @@ def test_a_relaxation_that_cannot_converge_says_so(caplog: pytest.LogCaptureFixt
 
 def test_a_box_without_stress_has_no_pressure() -> None:
     assert np.isnan(evaluate_black_box(copper(), AsePotential(SPRINGS)).pressure)
-    with pytest.raises(InputError, match="failed"):
+    with pytest.raises(MissingProperty, match="does not compute stress"):
         AsePotential(SPRINGS).stress(copper())
+    promising = AsePotential("foreign_calculators:Promising")
+    assert "stress" in promising.offers() and np.isnan(evaluate_black_box(copper(), promising).pressure)
 
 
 def test_a_record_comes_back(tmp_path: Path) -> None:
@@ -228,18 +282,89 @@ def test_an_unfinished_entry_is_cut_off(tmp_path: Path, cut: int, caplog: pytest
     third.close()
 
 
-def test_a_damaged_entry_is_not_trusted(tmp_path: Path) -> None:
-    path = tmp_path / "record"
+def keys_kept(path: Path) -> list[int]:
+    """Which of the entries that ``three_entries`` wrote a record still has, each with the right numbers."""
+    record = FileRecord(path)
+    kept = [n for n in range(3) if bytes([n] * 32) in record]
+    for n in kept:
+        np.testing.assert_array_equal(record[bytes([n] * 32)], np.full((4, 3), n + 0.5))
+    assert len(record) == len(kept)
+    record.close()
+    return kept
+
+
+def three_entries(path: Path) -> bytearray:
+    """A record of three entries; what its file holds."""
     record = FileRecord(path)
     for n in range(3):
-        record[bytes([n] * 32)] = np.full((4, 3), float(n))
+        record[bytes([n] * 32)] = np.full((4, 3), n + 0.5)
     record.close()
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    return bytearray(path.read_bytes())
+
+
+@pytest.mark.parametrize("entry", range(3))
+@pytest.mark.parametrize("place", [0, 31, 32, 35, 36, 40, 44, 100, 139, 143])  # key, dimensions, shape, numbers, CRC
+def test_one_wrong_bit_costs_one_entry(
+    tmp_path: Path, entry: int, place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "record"
+    data = three_entries(path)
+    length = (len(data) - len(HEADER)) // 3
+    data[len(HEADER) + entry * length + place] ^= 4
     path.write_bytes(data)
-    again = FileRecord(path)
-    assert len(again) == 1
-    again.close()
+    assert keys_kept(path) == [n for n in range(3) if n != entry]
+    (warning,) = caplog.messages
+    if "damaged" in warning:
+        assert (tmp_path / "record.damaged").read_bytes() == bytes(data)
+    else:  # a last entry that says it is longer than the file looks like one that a kill cut short
+        assert entry == 2 and "are not sound" in warning
+    caplog.clear()
+    record = FileRecord(path)
+    record[bytes([entry] * 32)] = np.full((4, 3), entry + 0.5)
+    record.close()
+    assert keys_kept(path) == [0, 1, 2]
+    assert not caplog.messages
+
+
+def test_a_wrong_bit_in_the_header_costs_nothing(tmp_path: Path) -> None:
+    data = three_entries(tmp_path / "record")
+    data[3] ^= 1
+    (tmp_path / "record").write_bytes(data)
+    assert keys_kept(tmp_path / "record") == [0, 1, 2]
+    assert keys_kept(tmp_path / "record") == [0, 1, 2]
+
+
+def test_a_hole_in_a_record_costs_what_was_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "record"
+    data = three_entries(path)
+    del data[100:300]
+    path.write_bytes(data)
+    assert keys_kept(path) == [2]
+
+
+def test_a_full_disk_while_mending_leaves_the_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "record"
+    data = three_entries(path)
+    data[100] ^= 1
+    path.write_bytes(data)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match="No space left on device"):
+            FileRecord(path)
+    assert path.read_bytes() == bytes(data)
+    assert [file.name for file in tmp_path.iterdir()] == ["record"]
+    assert keys_kept(path) == [1, 2]
+
+
+def test_a_record_is_no_link_to_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "record").symlink_to(tmp_path / "outside")
+    with pytest.raises(InputError, match="is a link to somewhere else"):
+        FileRecord(tmp_path / "record")
+    assert not (tmp_path / "outside").exists()
 
 
 def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
@@ -252,7 +377,7 @@ def test_another_file_is_not_overwritten(tmp_path: Path) -> None:
 def test_two_runs_do_not_write_one_record(tmp_path: Path) -> None:
     record = FileRecord(tmp_path / "record")
     program = (
-        "import sys; from pathlib import Path; from ldmd.potentials.record import FileRecord\n"
+        "import sys; from pathlib import Path; from ldmd.potentials.record import HEADER, FileRecord\n"
         "from ldmd.errors import InputError\n"
         "try:\n    FileRecord(Path(sys.argv[1]))\nexcept InputError as error:\n    print(error.fix)"
     )

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from annotated_types import Ge
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,9 +80,30 @@ MISTAKES = {
         "[dynamics]\ntime_step_fs = 20",
         "dynamics.time_step_fs",
         "20",
-        "in fs, greater than 0 and at most 10",
+        "in fs, at least 0.01 and at most 10",
     ),
-    "zero": ("[lattice]\nwidth = 0.0", "lattice.width", "0.0", "in rad/ps, greater than 0 and at most 50"),
+    "zero": ("[lattice]\nwidth = 0.0", "lattice.width", "0.0", "in rad/ps, at least 0.001 and at most 50"),
+    "too small for anything": ("[lattice]\nwidth = 1e-308", "lattice.width", "1e-308", "at least 0.001"),
+    "colder than any mode": ("[dynamics]\ntemperature = 1e-300", "dynamics.temperature", "1e-300", "at least 0.01"),
+    "too few samples": (
+        "[dynamics]\nlength_ps = 1\nframe_interval_ps = 1\nflux_interval_fs = 50",
+        "dynamics.length_ps",
+        "1.0",
+        "20 samples of the flux",
+    ),
+    "more samples than fit": (
+        "[dynamics]\nlength_ps = 1000000\ntime_step_fs = 0.01\nflux_interval_fs = 0.01",
+        "dynamics.flux_interval_fs",
+        "0.01",
+        "1e+11 samples",
+    ),
+    "more frames than fit": (
+        "[dynamics]\nlength_ps = 100000\nframe_interval_ps = 0.005",
+        "dynamics.frame_interval_ps",
+        "0.005",
+        "2e+07 stored frames",
+    ),
+    "a cutoff below the first bins": ("[green_kubo]\ncutoff_thz = 0.01", "green_kubo.cutoff_thz", "0.01", "give 0.13"),
     "negative": (
         "[dynamics]\nequilibration_ps = -0.1",
         "dynamics.equilibration_ps",
@@ -137,7 +160,7 @@ MISTAKES = {
         "[lattice]\ntemperatures = [100, 0, 9000]",
         "lattice.temperatures[1]",
         "0",
-        "a number in K, greater than 0 and at most 5000 (and 1 more)",
+        "a number in K, at least 0.01 and at most 5000 (and 1 more)",
     ),
     "descending": (
         "[lattice]\ntemperatures = [2, 1]",
@@ -256,7 +279,7 @@ MISTAKES = {
         '"perturbo"',
         'choose one of "phono3py", "kaldo"',
     ),
-    "no smearing": ("[crystal]\nsmearing = 0", "crystal.smearing", "0", "in rad/ps, greater than 0 and at most 50"),
+    "no smearing": ("[crystal]\nsmearing = 0", "crystal.smearing", "0", "in rad/ps, at least 0.001 and at most 50"),
     "temperatures of a crystal": (
         "[crystal]\ntemperatures = [300]",
         "crystal.temperatures",
@@ -384,28 +407,29 @@ def settings_strategy() -> st.SearchStrategy[Settings]:
     """Sound settings of every kind: all fields at once, floats with all their digits."""
     # Round-off of decimal fractions is part of it: a flux interval of 3 x 0.7 fs is a multiple of 0.7 fs.
     dynamics = st.builds(
-        lambda step, flux, frame, **others: Dynamics(
+        lambda step, flux, frame, frames, **others: Dynamics(
             time_step_fs=step,
             flux_interval_fs=step * flux,
             frame_interval_ps=step * flux * frame / 1000.0,
+            length_ps=max(10.0, step * flux * frame / 1000.0 * frames),
             **others,
         ),
         step=st.floats(0.01, 2.0),
         flux=st.integers(1, 20),
         frame=st.integers(1, 100),
-        temperature=st.floats(1e-3, 5000),
-        length_ps=st.floats(10, 1e6),
+        temperature=st.floats(0.01, 5000),
+        frames=st.floats(1, 2e5),
         replicas=st.integers(1, 256),
         equilibration_ps=st.floats(0, 1e5),
         seed=st.integers(0, 2**31 - 1),
     )
     lattice = st.builds(
         Lattice,
-        temperatures=st.sets(st.floats(1e-3, 5000), min_size=1).map(lambda items: tuple(sorted(items))),
+        temperatures=st.sets(st.floats(0.01, 5000), min_size=1).map(lambda items: tuple(sorted(items))),
         statistics=st.sampled_from([("classical",), ("bose-einstein", "classical"), ("classical", "bose-einstein")]),
         broadening=st.sampled_from(["gaussian", "lorentzian"]),
-        width=st.floats(1e-9, 50),
-        allen_feldman_broadening=st.floats(1e-9, 50),
+        width=st.floats(1e-3, 50),
+        allen_feldman_broadening=st.floats(1e-3, 50),
     )
     divisions = st.tuples(*(st.integers(1, 100),) * 3)
     crystal = st.builds(
@@ -415,7 +439,7 @@ def settings_strategy() -> st.SearchStrategy[Settings]:
         supercell=divisions,
         mesh=divisions.filter(lambda mesh: len(set(meshes(mesh))) == 3),
         force_constants=st.none() | divisions,
-        smearing=st.none() | st.floats(1e-9, 50),
+        smearing=st.none() | st.floats(1e-3, 50),
         direct=st.booleans(),
     )
     printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
@@ -426,9 +450,9 @@ def settings_strategy() -> st.SearchStrategy[Settings]:
         crystal=st.none() | crystal,
         lattice=lattice,
         dynamics=dynamics,
-        green_kubo=st.builds(GreenKubo, cutoff_thz=st.none() | st.floats(0.1, 12), aic_factor=st.floats(1, 10)),
+        green_kubo=st.builds(GreenKubo, cutoff_thz=st.none() | st.floats(6.4, 12), aic_factor=st.floats(1, 10)),
         anharmonicity=st.builds(Anharmonicity, configurations=st.integers(2, 100000)),
-        compare=st.builds(Compare, tolerance_sigma=st.floats(1e-3, 10)),
+        compare=st.builds(Compare, tolerance_sigma=st.floats(1e-3, 10), resolution=st.floats(1e-3, 10)),
     )
 
 
@@ -536,3 +560,26 @@ def test_reading_a_case_imports_nothing_heavy() -> None:
     code = "import ldmd.case, sys; print(*{'jax', 'numpy', 'ase', 'xarray', 'rich'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def numbers_of_settings() -> list[tuple[str, str]]:
+    """Section and name of every setting that is a number."""
+    found = []
+    for section, field in Settings.model_fields.items():
+        kind = section_kind(field)
+        assert kind is not None
+        for name, option in kind.model_fields.items():
+            if {float, int} & {option.annotation, *get_args(option.annotation)}:
+                found.append((section, name))
+    return found
+
+
+@pytest.mark.parametrize(("section", "name"), numbers_of_settings())
+@pytest.mark.parametrize("value", ["-1", "1e-308", "1e308", "nan", "inf", "-inf", "true", '"1"', "[]", "1" + "0" * 400])
+def test_no_number_is_taken_that_ends_the_run_later(section: str, name: str, value: str) -> None:
+    """Whatever is not a sensible number is refused before anything is computed."""
+    field = section_kind(Settings.model_fields[section]).model_fields[name]
+    if value == "1e-308" and Ge(0) in field.metadata:
+        return  # as good as zero, which is sound: no equilibration, a checkpoint at every chance
+    error = refusal(f"{SMALLEST}[{section}]\n{name} = {value}")
+    assert error.field == f"{section}.{name}"

@@ -17,6 +17,7 @@ from matscipy.neighbours import neighbour_list
 from small_silica import CASE, disordered, glass, silica_potential
 
 from ldmd import cli
+from ldmd.errors import MissingProperty
 from ldmd.potentials.contract import Examination, Thresholds, examine, table
 from ldmd.potentials.kinks import find_cutoffs
 from ldmd.potentials.subjects import Subject, isolated_cluster, site_subject, trial_lattice
@@ -86,7 +87,7 @@ class Laboratory:
             energies=lambda atoms: self.energies_factor * self.parts(atoms)[0] + self.energy_error(atoms) / len(atoms),
             virial=lambda atoms: self.virial_factor * self.parts(atoms)[2].sum(axis=0),
             virials=lambda atoms: self.virials_factor * self.parts(atoms)[2],
-            radii={pair: (self.cutoff,) for pair in (("Cl", "Cl"), ("Cl", "Na"), ("Na", "Na"))},
+            radii={pair: {self.cutoff: "cutoff"} for pair in (("Cl", "Cl"), ("Cl", "Na"), ("Na", "Na"))},
         )
 
 
@@ -113,13 +114,18 @@ def in_the_wrong_frame(atoms: Atoms, forces: np.ndarray) -> np.ndarray:
     return forces @ upper
 
 
+def noisy(atoms: Atoms, forces: np.ndarray) -> np.ndarray:
+    """Forces that depend on the tenth digit of where the atoms are: an iteration that was stopped too early."""
+    return forces + 0.02 * np.sin(1e9 * atoms.positions)
+
+
 def jumps(order: int, size: float, cutoff: float) -> Radial:
-    """phi = size (rc - r)^order / order! + (rc - r)^3: only the derivative of that order jumps at the cutoff."""
+    """phi = size (rc - r)^order / order! + (rc - r)^4: only the derivative of that order jumps at the cutoff."""
 
     def radial(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = cutoff - r
-        phi = size * np.array([np.ones_like(x), x, 0.5 * x**2])[order] + x**4
-        slope = -size * np.array([np.zeros_like(x), np.ones_like(x), x])[order] - 4.0 * x**3
+        phi = size * np.array([np.ones_like(x), x, 0.5 * x**2, x**3 / 6.0])[order] + x**4
+        slope = -size * np.array([np.zeros_like(x), np.ones_like(x), x, 0.5 * x**2])[order] - 4.0 * x**3
         return phi, slope
 
     return radial
@@ -137,7 +143,7 @@ BROKEN = {
     ),
     "rotation": Laboratory(spoil=in_the_wrong_frame),
     "doubled cell": Laboratory(energy_error=lambda atoms: 0.2),
-    "noise of the forces": Laboratory(number=np.float32),
+    "noise of the forces": Laboratory(spoil=noisy),
     "sum of the atoms' energies": Laboratory(energies_factor=1.001),
     "virial against strain": Laboratory(virial_factor=-1.0),
     "sum of the atoms' virials": Laboratory(virials_factor=0.5),
@@ -187,13 +193,13 @@ def value(examination: Examination, name: str) -> float:
 
 
 def test_the_jumps_have_the_size_they_were_made_with() -> None:
-    for order, size in ((0, 1e-3), (1, 1e-2), (2, 0.05)):
+    for order, size, accuracy in ((0, 1e-3, 1e-3), (1, 1e-2, 1e-3), (2, 0.05, 1e-3), (3, 50.0, 0.01)):
         laboratory = Laboratory(radial=jumps(order, size, NEAR), cutoff=NEAR)
         kinks = examine(laboratory.subject(), crystal()).kinks
         for kink in kinks:
             charges = np.prod([{"Na": 1.0, "Cl": 1.3}[symbol] for symbol in kink.pair])
-            found = (kink.energy_jump, kink.force_jump, kink.curvature_jump)[order]
-            assert found == pytest.approx(size * charges, rel=1e-3)
+            found = (kink.energy_jump, kink.force_jump, kink.curvature_jump, kink.third_jump)[order]
+            assert found == pytest.approx(size * charges, rel=accuracy)
 
 
 def test_pairs_within_a_step_are_counted() -> None:
@@ -219,10 +225,54 @@ def test_the_step_decides_which_pairs_are_near() -> None:
     assert failed(examine(laboratory.subject(), crystal(), step=0.005)) == set()
 
 
-def test_thresholds_are_arguments() -> None:
-    single = examine(BROKEN["noise of the forces"].subject(), crystal(), Thresholds(noise=1e-4))
-    assert failed(single) == set()
-    assert 1e-8 < value(single, "noise of the forces") < 1e-5
+def test_single_precision_fails_nothing_and_is_named() -> None:
+    """Limits follow the measured noise, whatever constant the energies have; in double precision they do not move."""
+    double = examine(Laboratory().subject(), crystal())
+    assert not any("noise" in note for note in double.notes)
+    for constant in (0.0, -1000.0):
+        laboratory = Laboratory(number=np.float32, energy_error=lambda atoms, c=constant: c * len(atoms))
+        single = examine(single_energies(laboratory), crystal())
+        assert failed(single) == set()
+        assert 1e-9 < value(single, "noise of the forces") < 1e-5
+        assert any(re.search(r"noise of \d\.\de-\d\d eV/Angstrom, as single precision does", n) for n in single.notes)
+    limits = {check.name: check.threshold for check in double.checks}
+    assert limits["rotation"] == Thresholds().invariance and limits["virial against strain"] == Thresholds().virial
+
+
+def single_energies(laboratory: Laboratory) -> Subject:
+    """Its energies are cut to single precision as a whole, as models give them."""
+    subject = laboratory.subject()
+    assert subject.energies is not None
+    whole = subject.energies
+
+    def rounded(atoms: Atoms) -> tuple[float, np.ndarray]:
+        energy, forces = subject.energy_and_forces(atoms)
+        return float(np.float32(energy)), forces
+
+    return dataclasses.replace(
+        subject, energy_and_forces=rounded, energies=lambda atoms: np.asarray(whole(atoms), dtype=np.float32)
+    )
+
+
+def test_a_defect_is_not_hidden_by_single_precision() -> None:
+    single = Laboratory(number=np.float32)
+    for name in ("forces against slope of energy", "net force per atom", "rotation", "virial against strain"):
+        broken = dataclasses.replace(BROKEN[name], number=np.float32)
+        assert failed(examine(broken.subject(), crystal())) == {name}
+    assert failed(examine(single.subject(), crystal(), Thresholds(noise=1e-9))) == {"noise of the forces"}
+
+
+def test_properties_that_are_not_there_after_all_are_not_looked_at() -> None:
+    def missing(atoms: Atoms) -> np.ndarray:
+        raise MissingProperty("potential.calculator", "x", "does not compute it")
+
+    promising = dataclasses.replace(Laboratory().subject(), energies=missing, virial=missing)
+    examination = examine(promising, crystal())
+    assert failed(examination) == set()
+    names = {check.name for check in examination.checks}
+    assert "sum of the atoms' virials" in names
+    assert not names & {"virial against strain", "sum of the atoms' energies"}
+    assert "virial, energies of the atoms" in examination.notes[0]
 
 
 def test_cutoffs_are_found_where_they_are_not_known() -> None:

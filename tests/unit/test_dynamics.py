@@ -161,13 +161,15 @@ def test_energy_is_conserved_to_second_order_in_the_step(atoms: Atoms) -> None:
 
 
 def test_momentum_and_record_of_the_last_step(atoms: Atoms) -> None:
-    """The streamed energies are those of the phase point that is returned with them."""
-    _, phase, records = advance(atoms, 1e-3, 2)
+    """The streamed energies are those of the phase point that is returned with them, counted from those at rest."""
+    engine, phase, records = advance(atoms, 1e-3, 2)
     assert np.abs(atoms.get_masses() @ np.asarray(phase.velocities)).max() < 1e-10
     moved = atoms.copy()
     moved.positions = np.asarray(phase.positions)
     fresh = evaluate(moved, silica_potential(), slots=8)
-    assert float(records[-1].potential_energy[-1]) == pytest.approx(fresh.energy, abs=1e-10)
+    at_rest = evaluate(atoms, silica_potential(), slots=8).energy
+    assert engine.rest_energy == pytest.approx(at_rest, abs=1e-10)
+    assert float(records[-1].potential_energy[-1]) == pytest.approx(fresh.energy - at_rest, abs=1e-10)
     assert float(records[-1].virial[-1]) == pytest.approx(3.0 * fresh.pressure / GPA * atoms.get_volume(), rel=1e-8)
     kinetic = 0.5 * np.sum(atoms.get_masses()[:, None] * np.asarray(phase.velocities) ** 2) / FORCE_TO_ACCELERATION
     assert float(records[-1].kinetic_energy[-1]) == pytest.approx(kinetic, rel=1e-12)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gzip
 import hashlib
 import http.server
 import logging
@@ -147,6 +149,40 @@ def test_other_bytes_than_published_are_one_line_and_not_kept(server: type[Shelf
     one_line(caught.value, "another SHA-256", "not kept")
     assert damaged.read_bytes() == b"half"
     assert [path.name for path in damaged.parent.iterdir()] == [damaged.name]
+
+
+def test_a_download_that_came_damaged_is_tried_once_more(server: type[Shelf], tmp_path: Path) -> None:
+    server.content = CONTENT[:-1] + b"?"
+
+    def answer(handler: Shelf) -> None:
+        Shelf.do_GET(handler)
+        type(handler).content = CONTENT
+
+    server.do_GET = answer
+    assert fetch.fetch("little").read_bytes() == CONTENT
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_no_more_is_taken_than_was_published(server: type[Shelf], tmp_path: Path, compressed: bool) -> None:
+    """Whatever a server sends, and whatever that unpacks to."""
+    sent, parts = [0], (gzip.compress(bytes(100_000_000)),) if compressed else (bytes(100_000),) * 1000
+
+    def answer(handler: Shelf) -> None:
+        handler.send_response(200)
+        if compressed:
+            handler.send_header("Content-Encoding", "gzip")
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for part in parts:
+                handler.wfile.write(part)
+                sent[0] += len(part)
+
+    server.do_GET = answer
+    with pytest.raises(InputError, match="it was not kept"):
+        fetch.fetch("little")
+    assert sent[0] < 50_000_000
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(server: type[Shelf], tmp_path: Path) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from ase.build import bulk
 from spring_crystal import primitive_cell, small_glass, springs
 
 from ldmd import cli
 from ldmd.commands import diagnose_imported
 from ldmd.errors import InputError
-from ldmd.force_constants.exchange import kaldo, phono3py, shengbte
+from ldmd.force_constants.exchange import kaldo, phono3py, phonopy, shengbte
 from ldmd.force_constants.exchange.any_format import folded, read_any, together
 from ldmd.force_constants.exchange.constants import Elements, ForceConstants, of_supercell
 from ldmd.force_constants.exchange.supercell import glass, repeated
@@ -87,6 +90,33 @@ def test_all_formats_give_the_linewidths_of_the_springs(
     assert {"gamma_exact", "slope", "kink_share"} <= set(found["not_measured"])
     assert "noise_floor" in found["not_measured"], "sum rules that hold show no noise"
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 1e160, 1e30, np.nan, np.inf])
+@pytest.mark.parametrize("order", ["second", "third"])
+def test_an_element_that_no_atoms_have_is_named(
+    order: str, value: float, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    shutil.copytree(folders["phono3py"].parent, tmp_path, dirs_exist_ok=True)
+    with h5py.File(tmp_path / {"second": "fc2.hdf5", "third": "fc3.hdf5"}[order], "r+") as file:
+        (name,) = (name for name in file if file[name].ndim >= 4)
+        file[name][(0,) * file[name].ndim] = value
+    monkeypatch.setattr(sys, "argv", ["ldmd", "diagnose", "--fc3", str(tmp_path / "fc3.hdf5"), "--json"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capfd.readouterr()
+    assert (ended.value.code, out) == (2, "")
+    assert err.count("\n") == 1 and f"{value:g} eV/Angstrom" in err
+    assert "of atom 0 x, atom 0 x" in err and f"no force constant of {order} order" in err
+
+
+@pytest.mark.parametrize(("temperature", "width"), [(1e-300, 3.0), (np.nan, 3.0), (300.0, 1e-308), (300.0, np.inf)])
+def test_conditions_that_a_case_would_refuse_are_refused(
+    temperature: float, width: float, folders: dict[str, Path]
+) -> None:
+    with pytest.raises(InputError, match="at least"):
+        diagnose_imported(folders["phono3py"], None, None, temperature, width, (None, None))
 
 
 def noisy(constants: ForceConstants) -> ForceConstants:
@@ -203,11 +233,46 @@ def test_what_is_no_minimum_is_refused(amorphous: ForceConstants, tmp_path: Path
         diagnosed(tmp_path / "top")
 
 
-def test_the_primitive_cell_of_a_poscar(folders: dict[str, Path], cube: ForceConstants, tmp_path: Path) -> None:
-    """Equal copies along every vector follow from the number of atoms."""
-    cube.supercell.primitive.write(tmp_path / "POSCAR", format="vasp")
-    third = folders["ShengBTE"]
-    found = read_any(third, third.parent / "FORCE_CONSTANTS_2ND", tmp_path / "POSCAR")
-    assert len(found.atoms) == 24
-    expected = cube.second_order().matrix.toarray()
-    np.testing.assert_allclose(found.second.matrix.toarray(), expected, atol=1e-12 * np.abs(expected).max())
+def test_the_copies_of_a_poscar_are_found_or_asked_for(tmp_path: Path) -> None:
+    """The copies along every vector are those in which all copies of an atom have the same rows, if no others are."""
+    for repeats, known in (((2, 2, 2), True), ((4, 2, 1), False)):
+        constants, folder = crystal(repeats), tmp_path / str(repeats)
+        folder.mkdir()
+        constants.supercell.primitive.write(folder / "POSCAR", format="vasp")
+        third, second = folder / "FORCE_CONSTANTS_3RD", folder / "FORCE_CONSTANTS_2ND"
+        shengbte.write_second(constants, second)
+        shengbte.write_third(constants, third)
+        if known:
+            found = read_any(third, second, folder / "POSCAR")
+            assert len(found.atoms) == 24
+            expected = constants.second_order().matrix.toarray()
+            np.testing.assert_allclose(found.second.matrix.toarray(), expected, atol=1e-12 * np.abs(expected).max())
+            phonopy.write_second(constants, second, compact=True)
+        with pytest.raises(InputError, match=r"name CONTROL or phonopy.yaml") as caught:
+            read_any(third, second, folder / "POSCAR")
+        assert " x ".join(map(str, repeats)) in str(caught.value)
+        assert ("2 x 2 x 2" in str(caught.value)) is known
+
+
+def test_lists_of_two_programs_in_one_folder_are_asked_for(folders: dict[str, Path], tmp_path: Path) -> None:
+    both = Path(shutil.copytree(folders["kALDo lists"], tmp_path / "both"))
+    (both / "CONFIG").write_text("")
+    with pytest.raises(InputError, match=r"holds CONFIG of eskm and replicated_atoms.xyz of kALDo"):
+        read_any(both)
+
+
+def test_linewidths_of_degenerate_modes_do_not_depend_on_their_eigenvectors(tmp_path: Path) -> None:
+    """A cube of a cubic crystal and the same one turned by 30 degrees: any eigenvectors, one answer for each group."""
+    atoms = bulk("Ne", "fcc", a=4.2, cubic=True) * (2, 2, 2)
+    numbers = []
+    for name, angle in (("as it is", 0.0), ("turned", 30.0)):
+        turned = atoms.copy()
+        turned.rotate(angle, (1, 2, 3), rotate_cell=True)
+        kaldo.write_folder(of_supercell(glass(turned), *springs(turned, 3.5)), tmp_path / name, "numpy")
+        numbers.append(diagnosed(tmp_path / name)["modes"])
+    frequencies, widths = (
+        [np.array([mode[key] for mode in each]) for each in numbers] for key in ("frequency", "linewidth")
+    )
+    np.testing.assert_allclose(frequencies[0], frequencies[1], rtol=1e-9)
+    np.testing.assert_allclose(widths[0], widths[1], rtol=1e-6)
+    assert len(widths[0]) > 12 and np.ptp(widths[0][np.abs(frequencies[0] - frequencies[0][0]) < 1e-6]) == 0.0

@@ -22,6 +22,7 @@ from small_case import write_case
 
 from ldmd import cli, fetch, side_by_side
 from ldmd.case import Case
+from ldmd.comparison import Verdict
 from ldmd.errors import InputError
 from ldmd.potentials.reading import read_potential
 from ldmd.report import ReportContents, summary
@@ -41,7 +42,7 @@ from ldmd.settings import Settings
 MISSING = Member("nep4", "nep", "nep4/report.html", None, "published file = x: cannot be downloaded", "get it")
 
 
-def changed(contents: ReportContents, factor: float, agree: bool) -> ReportContents:
+def changed(contents: ReportContents, factor: float, verdict: Verdict = "agree") -> ReportContents:
     """The same report with another conductivity of the dynamics and another verdict."""
     comparison = contents.comparison
     assert comparison is not None
@@ -50,7 +51,12 @@ def changed(contents: ReportContents, factor: float, agree: bool) -> ReportConte
     dynamics = dataclasses.replace(comparison.dynamics, value=value, checks=())
     difference = dataclasses.replace(comparison.difference, value=comparison.lattice_classical.value - value)
     other = dataclasses.replace(
-        comparison, agree=agree, dynamics=dynamics, dynamics_interval_95=(low, high), difference=difference, checks=()
+        comparison,
+        verdict=verdict,
+        dynamics=dynamics,
+        dynamics_interval_95=(low, high),
+        difference=difference,
+        checks=(),
     )
     return dataclasses.replace(contents, comparison=other, green_kubo=None)
 
@@ -59,7 +65,7 @@ def changed(contents: ReportContents, factor: float, agree: bool) -> ReportConte
 def overview() -> Overview:
     """Two potentials that agree, and one that could not be computed."""
     full = report_fixture.full()
-    first, second = changed(full, 1.0, True), changed(full, 1.2, True)
+    first, second = changed(full, 1.0), changed(full, 1.2)
     members = (
         Member("tersoff", "tersoff", "tersoff/report.html", first),
         Member("stillinger-weber", "stillinger-weber", "stillinger-weber/report.html", second),
@@ -145,13 +151,44 @@ def test_the_headline_counts_verdicts(overview: Overview) -> None:
     both = dataclasses.replace(overview, members=overview.members[:2])
     assert overview_headline(both).text == "The two methods agree for both potentials."
     full = report_fixture.full()
-    members = (overview.members[0], dataclasses.replace(overview.members[1], contents=changed(full, 2.0, False)))
+    members = (overview.members[0], dataclasses.replace(overview.members[1], contents=changed(full, 2.0, "disagree")))
     apart = dataclasses.replace(overview, members=members)
     assert (overview_headline(apart).tone, apart.exit_code) == ("disagree", 1)
     assert (overview.agreed, apart.agreed) == (2, 1)
     none = dataclasses.replace(overview, members=(MISSING,))
     assert overview_headline(none).text == "No potential could be compared." and none.exit_code == 2
     assert "</html>" in render_overview(none)
+
+
+def test_every_verdict_is_told_and_the_worst_exit_code_counts(overview: Overview) -> None:
+    full = report_fixture.full()
+    codes = []
+    for verdict, words, code in (
+        ("undecided", "1 undecided", 3),
+        ("does not apply", "lattice dynamics does not apply to 1", 4),
+        ("no verdict", "no verdict for 1", 1),
+    ):
+        other = dataclasses.replace(overview.members[1], contents=changed(full, 1.0, verdict))
+        found = dataclasses.replace(overview, members=(overview.members[0], other))
+        assert overview_headline(found).text == f"The two methods agree for 1 of 2 potentials; {words}."
+        assert found.exit_code == code and found.agreed == 1
+        assert verdict in models_table(found).rows[1][7].text
+        alone = dataclasses.replace(overview, members=(other,))
+        assert overview_headline(alone).text.endswith("(stillinger-weber).") and alone.exit_code == code
+        codes.append(other)
+    together = dataclasses.replace(overview, members=(overview.members[0], *codes))
+    assert together.exit_code == 4
+    assert dataclasses.replace(overview, members=(*codes, MISSING)).exit_code == 2
+    assert dataclasses.replace(overview, members=tuple(codes[::2])).exit_code == 1, (
+        "a failed check is worse than undecided"
+    )
+
+
+def test_a_quick_overview_says_so(overview: Overview) -> None:
+    quick = dataclasses.replace(overview, quick=True)
+    assert "<h1>A &lt;glass&gt; (quick)</h1>" in render_overview(quick)
+    assert overview_summary(quick)["title"] == "A <glass> (quick)" and overview_summary(quick)["quick"]
+    assert "(quick)" not in render_overview(overview)
 
 
 def test_a_structure_that_is_not_fit_is_a_row_without_numbers(overview: Overview) -> None:
@@ -224,4 +261,4 @@ def small_report(provenance: dict[str, object]) -> ReportContents:
     """A report that takes no time: lattice dynamics and a verdict, no dynamics."""
     full = report_fixture.full()
     bare = dataclasses.replace(full, trajectories=None, green_kubo=None, anharmonicity=None)
-    return dataclasses.replace(changed(bare, 1.0, True), provenance=provenance)
+    return dataclasses.replace(changed(bare, 1.0), provenance=provenance)

@@ -71,9 +71,56 @@ def test_replicas_count_together_and_nothing_counts_twice(clock: Clock, caplog: 
             clock.now += 10.0
             report(replica, done)
     assert caplog.messages[:-1] == [
-        "molecular dynamics: 10 %, 1 min 30 s left",
-        "molecular dynamics: 20 %, 2 min 40 s left",
+        "molecular dynamics: 10 %",  # all of it may have been compiling
+        "molecular dynamics: 20 %, 4 min 0 s left",  # 20 of 200 in the 30 s after that
     ]
+
+
+def forecasts(caplog: pytest.LogCaptureFixture) -> list[float]:
+    """Seconds that the lines of the log forecast, where they do."""
+    units = {"h": 3600.0, "min": 60.0, "s": 1.0}
+    found = []
+    for message in caplog.messages:
+        words = message.partition(", ")[2].removesuffix(" left").split()
+        if words:
+            found.append(sum(float(n) * units[unit] for n, unit in zip(words[::2], words[1::2], strict=True)))
+    return found
+
+
+@pytest.mark.parametrize("compiling", [0.0, 60.0, 600.0])
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_compiling_is_not_forecast(
+    clock: Clock, caplog: pytest.LogCaptureFixture, compiling: float, replicas: int
+) -> None:
+    caplog.set_level(logging.INFO, logger="ldmd")
+    ends = []
+    with replica_progress("molecular dynamics", 40, replicas) as report:
+        clock.now += compiling
+        for done in range(1, 41):
+            clock.now += 9.0
+            before = len(caplog.messages)
+            for replica in range(replicas):
+                clock.now += 0.1  # side by side: they report almost at once
+                report(replica, done)
+            if len(caplog.messages) > before and " left" in caplog.messages[-1]:
+                ends.append(clock.now)
+    rest = [clock.now - now for now in ends]
+    assert len(rest) >= 5
+    for forecast, true in zip(forecasts(caplog), rest, strict=True):
+        assert abs(forecast - true) <= true / 3.0 + 1.0  # in steps: replicas report together
+
+
+def test_a_slow_start_that_is_no_single_report_is_soon_forgotten(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Code that is compiled three times in the beginning, as where neighbours come in."""
+    caplog.set_level(logging.INFO, logger="ldmd")
+    with progress("molecular dynamics", 200) as advance:
+        for step in range(200):
+            clock.now += 41.0 if step in (0, 1, 3) else 1.0
+            advance(1)
+    assert "molecular dynamics: 1 %" in caplog.messages  # not "2 h 15 min left"
+    assert forecasts(caplog)[:3] == [178.0, 158.0, 138.0]  # which is right
 
 
 def test_failing_work_is_not_called_done(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

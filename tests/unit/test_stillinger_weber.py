@@ -189,9 +189,11 @@ def test_pairs_may_cross_the_cutoff_at_no_harm(silicon: StillingerWeber) -> None
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        ("7.049556277", "seven", "could not convert"),
-        ("7.049556277", "nan", "not finite"),
-        ("4.0 0.0 0.0", "4.0 0.0", "13 words; each entry has 14"),
+        ("7.049556277", "seven", "line 2, entry Si Si Si has 6 numbers before seven (line 3, column 10)"),
+        ("7.049556277", "nan", "line 3, column 10 holds nan, which is not a finite number"),
+        ("4.0 0.0 0.0", "4.0 0.0", "has 10 numbers before the end of the file; each entry has 3 symbols, then 11"),
+        ("4.0 0.0 0.0", "400.0 0.0 0.0", "p and q must be from 0 to 100"),
+        (" 1.80 ", " 1e9 ", "a sigma must not exceed 30 Angstrom"),
         ("4.0 0.0 0.0", "4.0 0.0 0.01", "set it to 0"),
         ("Si Si Si", "Si Si C", "no entry for the triplet Si Si Si"),
         (" 1.20 ", " 0.0 ", "needs gamma > 0"),

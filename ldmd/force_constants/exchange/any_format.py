@@ -171,7 +171,7 @@ def _cells_of_phono3py(path: Path) -> tuple[Supercell, Supercell]:
 
 
 def _of_forces(third: Path, second: Path | None, structure: Path) -> Imported:
-    from ldmd.crystal.force_constants import read_forces
+    from ldmd.crystal.phono3py_files import read_forces
 
     with foreign_parser("--fc3", third, f"phono3py should make force constants of it with {structure}"):
         found = read_forces(structure, third, second)
@@ -179,17 +179,32 @@ def _of_forces(third: Path, second: Path | None, structure: Path) -> Imported:
 
 
 def _second_of_shengbte(second: Path, structure: Path) -> ForceConstants:
-    """The second order, in a supercell told by CONTROL, a phonopy.yaml, or the number of its atoms."""
+    """The second order, in a supercell told by CONTROL, a phonopy.yaml, or the only one that its rows fit."""
     if structure.suffix in (".yaml", ".yml"):
         return phonopy.read_second(second, phonopy.read_structure(structure))
     if structure.name == "CONTROL" or re.search(r"[&$]crystal\b", read_text(structure, "--structure").lower()):
         return phonopy.read_second(second, shengbte.read_control(structure))
     primitive, count = _atoms(structure), _atoms_of_second(second)
-    copies = round((count / len(primitive)) ** (1.0 / 3.0))
-    if len(primitive) * copies**3 != count:
-        fix = f"{second} has {count}: give CONTROL or phonopy.yaml, which tell the copies along each vector"
+    fitting = _in_boxes(second, primitive, count)
+    if len(fitting) != 1:
+        found = ", ".join(" x ".join(map(str, each.supercell.repeats)) for each in fitting) or "none"
+        fix = f"{second} has {count} and fits {found}: name CONTROL or phonopy.yaml, which tell the copies"
         raise InputError("--structure", f"a cell of {len(primitive)} atoms", fix)
-    return phonopy.read_second(second, repeated(primitive, (copies,) * 3, "sites"))
+    return fitting[0]
+
+
+def _in_boxes(second: Path, primitive: Atoms, count: int) -> list[ForceConstants]:
+    """The second order in every box of copies in which all copies of an atom have the same rows."""
+    copies, rest = divmod(count, len(primitive))
+    fitting = []
+    for a, b in itertools.product(range(1, copies + 1), repeat=2):
+        if rest or copies % (a * b):
+            continue
+        try:
+            fitting.append(phonopy.read_second(second, repeated(primitive, (a, b, copies // (a * b)), "sites")))
+        except InputError:
+            continue
+    return fitting
 
 
 def _atoms_of_second(path: Path) -> int:
@@ -211,11 +226,22 @@ def _of_kaldo(folder: Path, second: Path | None, structure: Path | None) -> Impo
     if (folder / "third.npz").is_file():
         kind: kaldo.Format = "numpy"
     elif (folder / "THIRD").is_file():
-        kind = "eskm" if (folder / "CONFIG").is_file() else "lammps"
+        kind = _kind_of_lists(folder)
     else:
         raise InputError("--fc3", folder, f"holds neither third.npz nor THIRD; {KNOWN}")
     found = _with_any_sign(folder, _repeats_of(folder, kind), kind)
     return together("kALDo", found, found)
+
+
+def _kind_of_lists(folder: Path) -> kaldo.Format:
+    """Which program made Dyn.form and THIRD, told by the file of the structure."""
+    regular = [name for name in kaldo.REPLICATED if (folder / name).is_file()]
+    if not (folder / "CONFIG").is_file():
+        return "lammps"
+    if regular:
+        fix = f"holds CONFIG of eskm and {regular[0]} of kALDo; take away the one that THIRD does not belong to"
+        raise InputError("--fc3", folder, fix)
+    return "eskm"
 
 
 def _with_any_sign(folder: Path, repeats: tuple[int, int, int], kind: kaldo.Format) -> ForceConstants:

@@ -41,6 +41,9 @@ TEN_JOULE_PER_MOLE = 10.0 * units.J / units.mol
 MASS_TOLERANCE = 1e-3
 """Relative, between an atom's mass and the standard one that kALDo takes."""
 
+REPLICATED = ("replicated_atoms.xyz", "replicated_atoms_third.xyz")
+"""Structure files of its folders, but for "eskm"."""
+
 Format = Literal["numpy", "lammps", "eskm"]
 Sign = Literal[1, -1]
 
@@ -136,7 +139,7 @@ def write_folder(constants: ForceConstants, folder: Path, kind: Format = "numpy"
     if kind == "eskm":
         raise InputError("format", kind, "is read but not written; write 'lammps', which has the same numbers")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("replicated_atoms.xyz", "replicated_atoms_third.xyz"):
+    for name in REPLICATED:
         write_atomically(folder / name, _extended_xyz(found.supercell.atoms).encode(), "structure")
     count, copies = len(primitive), found.supercell.copies
     if found.second is not None and kind == "numpy":
@@ -292,7 +295,7 @@ def read_structure(folder: Path, kind: Format) -> Atoms:
     InputError
         Where the file is missing, is none, or holds no crystal.
     """
-    names = ("CONFIG",) if kind == "eskm" else ("replicated_atoms.xyz", "replicated_atoms_third.xyz")
+    names = ("CONFIG",) if kind == "eskm" else REPLICATED
     path = next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
     text = read_text(path, "structure")
     if kind != "eskm":

@@ -14,10 +14,16 @@ import numpy as np
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange import phonopy
 from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, third_blocks
-from ldmd.force_constants.exchange.files import array_of, believable, require_file, whole
-from ldmd.force_constants.exchange.supercell import Supercell
-from ldmd.foreign import foreign_parser
-from ldmd.safe_files import open_hdf5
+from ldmd.force_constants.exchange.files import array_of, believable, peer, require_file, whole
+from ldmd.force_constants.exchange.kinds import from_phonopy, to_phonopy
+from ldmd.force_constants.exchange.supercell import Supercell, matched
+from ldmd.foreign import foreign_parser, reading
+from ldmd.safe_files import load_yaml, open_hdf5
+
+BUILT = ("primitive_cell", "supercell")
+"""Blocks of cells that follow from the unit cell and matrices."""
+OWN_UNIT = "ev/angstrom^2"
+"""Of the second order that goes with a third one in eV/Angstrom^3."""
 
 
 def read(
@@ -31,6 +37,10 @@ def read(
         Where files are missing or do not belong together.
     """
     of_second, of_third = read_structures(structure)
+    unit = None if second is None or third is None else phonopy.unit_of(second)
+    if unit is not None and unit.lower() != OWN_UNIT:
+        fix = f"{second} has it, and {third} names none: convert both to eV/Angstrom^2 and eV/Angstrom^3"
+        raise InputError("unit of force constants", unit, fix)
     return (
         None if second is None else phonopy.read_second(second, of_second),
         None if third is None else read_third(third, of_third),
@@ -38,7 +48,17 @@ def read(
 
 
 def read_structures(path: Path) -> tuple[Supercell, Supercell]:
-    """The supercells of the second and of the third order; the same object where phono3py.yaml has one only."""
+    """The supercells of the second and of the third order; the same object where phono3py.yaml has one only.
+
+    A file with a unit cell and matrices only is built by phono3py, as it does itself.
+
+    Raises
+    ------
+    InputError
+        Where blocks are missing, or the cells do not fit into each other.
+    """
+    if phonopy.has_block(path, "unit_cell") and not all(phonopy.has_block(path, name) for name in BUILT):
+        return _built(path)
     third = phonopy.read_structure(path)
     if not phonopy.has_block(path, "phonon_supercell"):
         return third, third
@@ -46,6 +66,26 @@ def read_structures(path: Path) -> tuple[Supercell, Supercell]:
     second = phonopy.read_structure(path, "phonon_supercell", primitive)
     same = len(second.atoms) == len(third.atoms) and np.allclose(second.atoms.positions, third.atoms.positions)
     return (third if same else second), third
+
+
+def _built(path: Path) -> tuple[Supercell, Supercell]:
+    """From the unit cell of a file, its matrix of the supercell, and that of the primitive cell if it has one."""
+    content = load_yaml(path)
+    unit = phonopy.read_cell(path, "unit_cell")
+    build = peer("phono3py", "phono3py").Phono3py
+    with reading("structure", path, "phono3py cannot build its supercell ({reason})"):
+        program = build(
+            to_phonopy(unit),
+            supercell_matrix=content.get("supercell_matrix"),
+            primitive_matrix=content.get("primitive_matrix", "auto"),
+            phonon_supercell_matrix=content.get("phonon_supercell_matrix"),
+            log_level=0,
+        )
+    primitive = from_phonopy(program.primitive)
+    third = matched(primitive, from_phonopy(program.supercell))
+    if program.phonon_supercell_matrix is None:
+        return third, third
+    return matched(primitive, from_phonopy(program.phonon_supercell)), third
 
 
 def read_second(path: Path, supercell: Supercell) -> ForceConstants:

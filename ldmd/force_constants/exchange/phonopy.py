@@ -16,11 +16,14 @@ from typing import Any
 import h5py
 import numpy as np
 from ase import Atoms
+from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
 from scipy import constants as physical
 
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, second_blocks
 from ldmd.force_constants.exchange.files import array_of, believable, require_file, rows_of, sound, whole
+from ldmd.force_constants.exchange.kinds import split_names
 from ldmd.force_constants.exchange.supercell import Supercell, matched, repeated
 from ldmd.foreign import foreign_parser
 from ldmd.safe_files import load_yaml, open_hdf5
@@ -39,6 +42,8 @@ UNITS = {
 }
 """eV/Angstrom^2 per unit, by phonopy's names in small letters."""
 LENGTHS = {"angstrom": 1.0, "au": _BOHR}
+OVERLAP = 0.65
+"""Of the sum of two covalent radii: atoms that are nearer are in another unit."""
 
 
 def read(structure: Path, force_constants: Path | None = None) -> ForceConstants:
@@ -74,6 +79,14 @@ def read_second(path: Path, supercell: Supercell, unit: str | None = None) -> Fo
     return _constants(path, supercell, blocks * _factor(path, named or unit or "eV/angstrom^2"), rows)
 
 
+def unit_of(path: Path) -> str | None:
+    """The unit that a file of the second order names, if it names one."""
+    if not h5py.is_hdf5(require_file(path)):
+        return None
+    with open_hdf5(path) as file, foreign_parser("force constants", path, "give the file that phonopy wrote"):
+        return _unit_in(file)
+
+
 def write_second(constants: ForceConstants, path: Path, compact: bool = False) -> None:
     """Text, or HDF5 where the name ends in .hdf5; full, or compact with one atom of every site."""
     supercell = constants.supercell
@@ -103,13 +116,47 @@ def read_structure(path: Path, name: str = "supercell", primitive: str = "primit
     InputError
         Where a block is missing or the cells do not fit.
     """
+    cell = read_cell(path, primitive)
+    return matched(cell, read_cell(path, name))
+
+
+def read_cell(path: Path, name: str) -> Atoms:
+    """One of the blocks of a phonopy.yaml or phono3py.yaml.
+
+    Raises
+    ------
+    InputError
+        Where the block is missing or no crystal, or its unit is not what it says.
+    """
     content = _yaml(path)
     with foreign_parser("structure", path, "give the yaml file that phonopy wrote"):
         unit = _unit(content, "length", "angstrom")
     if unit not in LENGTHS:
         raise InputError("unit of length", unit, f"{path} must use one of {', '.join(LENGTHS)}")
-    cell = _atoms(path, content, primitive, LENGTHS[unit])
-    return matched(cell, _atoms(path, content, name, LENGTHS[unit]))
+    atoms = _atoms(path, content, name, LENGTHS[unit])
+    if unit != "angstrom":
+        _require_apart(path, unit, atoms)
+    return atoms
+
+
+def _unit(content: dict[str, Any], name: str, default: str) -> str:
+    units = content.get("physical_unit")
+    return str(units.get(name, default)) if isinstance(units, dict) else default
+
+
+def _require_apart(path: Path, unit: str, atoms: Atoms) -> None:
+    """Refuse a unit of length in which atoms lie inside each other.
+
+    phono3py writes the unit of the program that made the forces, and after reading it has its own cells in Angstrom.
+    """
+    radii = covalent_radii[atoms.numbers]
+    first, other, lengths = neighbor_list("ijd", atoms, 2.0 * OVERLAP * float(radii.max()))
+    overlap = lengths < OVERLAP * (radii[first] + radii[other])
+    if np.any(overlap):
+        fix = (
+            f"{path} has atoms {lengths.min():.2f} Angstrom apart in this unit; write angstrom if its cells are in that"
+        )
+        raise InputError("unit of length", unit, fix)
 
 
 def has_block(path: Path, name: str) -> bool:
@@ -197,14 +244,12 @@ def _hdf5(path: Path, count: int) -> tuple[np.ndarray, np.ndarray | None, str | 
         if len(names) != 1:
             fix = f"needs one dataset 'force_constants' or 'fc2'; it has {', '.join(file)}"
             raise InputError("force constants", path, fix)
-        unit = file["physical_unit"][0].decode() if "physical_unit" in file else None
         rows = array_of(file, "p2s_map", path).ravel() if "p2s_map" in file else None
-        return array_of(file, names[0], path), rows, unit
+        return array_of(file, names[0], path), rows, _unit_in(file)
 
 
-def _unit(content: dict[str, Any], name: str, usual: str) -> str:
-    """The unit that a yaml file names, or the usual one."""
-    return str(content.get("physical_unit", {}).get(name, usual))
+def _unit_in(file: h5py.File) -> str | None:
+    return str(file["physical_unit"][0].decode()) if "physical_unit" in file else None
 
 
 def _factor(path: Path, unit: str) -> float:
@@ -228,9 +273,11 @@ def _atoms(path: Path, content: dict[str, Any], name: str, length: float) -> Ato
         raise InputError("structure", path, f"has no block {name!r}; give the phonopy.yaml of a finished run")
     with foreign_parser("structure", path, f"mend its block {name!r}"):
         points = content[name]["points"]
+        # A number behind the symbol tells apart atoms of one element.
+        symbols, tags = split_names([point["symbol"] for point in points])
         atoms = Atoms(
-            # A number behind the symbol tells apart atoms of one element.
-            [re.sub(r"[0-9]+$", "", point["symbol"]) for point in points],
+            symbols,
+            tags=tags,
             cell=length * np.array(content[name]["lattice"], dtype=float),
             scaled_positions=np.array([point["coordinates"] for point in points], dtype=float),
             pbc=True,
