@@ -20,6 +20,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from ase.io import write
 from spring_crystal import primitive_cell, small_glass, springs
 
 from ldmd import cli
@@ -390,3 +391,21 @@ def test_many_copies_of_one_atom_are_put_into_a_box_at_once(tmp_path: Path, amor
     with pytest.raises(InputError):
         read_any(tmp_path)
     assert time.process_time() - start < 10.0
+
+
+@pytest.mark.parametrize(
+    ("begin", "reason"),
+    [("900000000 900000000", "fits none"), ("6 6", r"line 4, column 3 holds '\*\*\*\*'")],
+)
+def test_a_second_order_without_a_supercell_is_refused_for_what_it_is(
+    tmp_path: Path, crystal: ForceConstants, begin: str, reason: str
+) -> None:
+    shengbte.write_third(crystal, tmp_path / "FORCE_CONSTANTS_3RD")
+    shengbte.write_second(crystal, tmp_path / "FORCE_CONSTANTS_2ND")
+    _damaged(tmp_path / "FORCE_CONSTANTS_2ND", 0, lambda _: begin)
+    _damaged(tmp_path / "FORCE_CONSTANTS_2ND", 3, _last_word("****"))
+    write(tmp_path / "POSCAR", crystal.supercell.primitive, format="vasp")
+    start = time.process_time()
+    with pytest.raises(InputError, match=reason):
+        read_any(tmp_path / "FORCE_CONSTANTS_3RD")
+    assert time.process_time() - start < 5.0

@@ -13,6 +13,7 @@ supercell is folded into that of the third one: at Gamma of the smaller cell bot
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from ldmd.errors import InputError
 from ldmd.force_constants.exchange import kaldo, phono3py, phonopy, shengbte
 from ldmd.force_constants.exchange.constants import ForceConstants
 from ldmd.force_constants.exchange.files import array_of, require_file
-from ldmd.force_constants.exchange.supercell import TOLERANCE, Supercell, glass, matched, repeated
+from ldmd.force_constants.exchange.supercell import MOST_ATOMS, TOLERANCE, Supercell, glass, matched, repeated
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SparseThirdOrder
 from ldmd.foreign import foreign_parser
@@ -196,14 +197,18 @@ def _second_of_shengbte(second: Path, structure: Path) -> ForceConstants:
 def _in_boxes(second: Path, primitive: Atoms, count: int) -> list[ForceConstants]:
     """The second order in every box of copies in which all copies of an atom have the same rows."""
     copies, rest = divmod(count, len(primitive))
+    if rest or count > MOST_ATOMS:
+        return []
+    divisors = [number for number in range(1, copies + 1) if copies % number == 0]
     fitting = []
-    for a, b in itertools.product(range(1, copies + 1), repeat=2):
-        if rest or copies % (a * b):
+    for a, b in itertools.product(divisors, repeat=2):
+        if copies % (a * b):
             continue
         try:
             fitting.append(phonopy.read_second(second, repeated(primitive, (a, b, copies // (a * b)), "sites")))
-        except InputError:
-            continue
+        except InputError as error:
+            if error.value == second:  # damaged, whatever the box
+                raise
     return fitting
 
 

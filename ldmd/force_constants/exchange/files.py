@@ -80,7 +80,7 @@ def believable(path: Path, values: np.ndarray) -> np.ndarray:
     wrong = ~(np.abs(values) <= LARGEST)
     if wrong.any():
         place = tuple(int(index) for index in np.argwhere(wrong)[0])
-        fix = f"element {place} is {values[place]:g}; no material has more than {LARGEST:g} eV/Angstrom^n: mend it"
+        fix = f"element {place} is {values[place]:g} eV/Angstrom^n; no material has more than {LARGEST:g}: mend it"
         raise InputError("force constants", path, fix)
     return values
 
