@@ -238,10 +238,11 @@ def relax_case(folder: Path, potential_name: str | None = None, volume: bool = F
     A potential whose own structure is not there yet begins at the structure of the material.
     """
     from ldmd.inspection import state_of
-    from ldmd.potentials.reading import read_potential
+    from ldmd.potentials.reading import read_potential, require_energy
     from ldmd.structure_files import read_structure_file, write_structure
 
     case = load_case(folder, potential_name, structure_needed=False)
+    require_energy(case.settings.potential)
     start = case.structure if case.structure.is_file() else folder / case.settings.material.structure
     found = read_structure_file(start)
     atoms = found.atoms

@@ -252,7 +252,7 @@ class GreenKubo(Section):
         "that contradicts it says so.",
         "ps",
         example=5.0,
-        gt=0,
+        ge=1e-3,  # no heat flux decays within a femtosecond
         le=1e6,
     )
     cutoff_thz: float | None = option(
@@ -301,7 +301,7 @@ class Compare(Section):
         0.15,
         "Half width of the 95 % interval of the difference, relative to the conductivity of the dynamics, up to which "
         "agreement is a verdict; with a wider one it is undecided. Third-order lattice dynamics is seldom off by less.",
-        gt=0,
+        ge=1e-3,
         le=10,
     )
 

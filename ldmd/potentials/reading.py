@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from ldmd.potentials.calculator import LdmdCalculator
 
 
+def require_energy(potential: Potential) -> None:
+    """Refuse force constants without a potential where one is needed.
+
+    Raises
+    ------
+    InputError
+        For them.
+    """
+    if potential.kind == IMPORTED:
+        raise InputError("potential.kind", IMPORTED, "force constants alone have no energy; this needs a potential")
+
+
 def read_potential(
     potential: Potential, folder: Path, needed: Collection[str] | None = None
 ) -> SitePotential | AsePotential:
@@ -32,8 +44,7 @@ def read_potential(
         installed computes wrong numbers; where the file does not know a needed species; and for force constants
         without a potential.
     """
-    if potential.kind == IMPORTED:
-        raise InputError("potential.kind", IMPORTED, "force constants alone have no energy; this needs a potential")
+    require_energy(potential)
     if potential.kind == "ase":
         from ldmd.potentials.black_box import AsePotential, with_files_of
 

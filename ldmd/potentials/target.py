@@ -48,7 +48,7 @@ def target_of(name: str, structure: Path | None, potential_name: str | None = No
         Where one of them is missing or unreadable, or they do not fit each other.
     """
     from ldmd.potentials.black_box import AsePotential, require_knows
-    from ldmd.potentials.reading import read_potential
+    from ldmd.potentials.reading import read_potential, require_energy
     from ldmd.potentials.subjects import trial_lattice
     from ldmd.structures import read_structure, require_fits
 
@@ -56,6 +56,7 @@ def target_of(name: str, structure: Path | None, potential_name: str | None = No
         case = load_case(Path(name), potential_name, structure_needed=structure is None)
         structure = structure or case.structure
         named, folder = case.settings.potential, case.folder
+        require_energy(named)
     elif potential_name is not None:
         raise InputError("--potential", potential_name, f"{name} is no case with a list of potentials; leave it out")
     else:

@@ -74,7 +74,7 @@ def failed(name: str) -> Check:
     return Check(name, 3e-4, "<=", 2e-4, "eV/atom per 100 ps", "shorten the time step")
 
 
-@pytest.mark.parametrize("name", ["energy drift", "running integral has a plateau", "a check that is not known here"])
+@pytest.mark.parametrize("name", ["energy drift", "power of the flux steady", "a check that is not known here"])
 @pytest.mark.parametrize("classical", [1.0, 2.0])
 def test_a_failed_check_of_the_dynamics_bars_every_verdict(name: str, classical: float) -> None:
     sound = Estimate(1.0, 0.1, "W/(m K)")
@@ -130,18 +130,18 @@ def test_a_wide_interval_is_neither_agreement_nor_disagreement() -> None:
     assert found.resolved == pytest.approx(0.392)
     assert verdict(1.1, 0.9, wide, resolution=0.4).verdict == "agree"
     assert verdict(1.6, 0.9, wide, resolution=0.15).verdict == "disagree"
-    # 60 ps (0.392 / 0.15)^2 = 409.8 ps
-    assert found.decisive_length == pytest.approx(409.8, abs=0.1)
+    # 60 ps (0.392 / 0.15)^(8/3) = 777.5 ps
+    assert found.decisive_length == pytest.approx(777.5, abs=0.1)
     assert "is undecided" in found.sentence and "\N{PLUS-MINUS SIGN}39 %, wider than the 15 %" in found.sentence
-    assert "Runs of about 410 ps in each of 2 replicas, now 60 ps, would decide it." in found.sentence
+    assert "Runs of about 780 ps in each of 2 replicas, now 60 ps, would decide it." in found.sentence
 
 
 def test_the_length_that_decides_leaves_the_error_of_the_lattice_as_it_is() -> None:
     dynamics, run = Estimate(1.0, 0.2, "W/(m K)"), RunLength(100.0)
     part = verdict(1.1, 0.9, dynamics, resolution=0.15, run=run, lattice_error=0.05)
-    expected = 100.0 * 0.392**2 / (0.15**2 - (Z_95 * 0.05) ** 2)
+    expected = 100.0 * (0.392**2 / (0.15**2 - (Z_95 * 0.05) ** 2)) ** (4.0 / 3.0)
     assert part.decisive_length == pytest.approx(expected) and " ps in each" not in part.sentence
-    longer = dataclasses.replace(dynamics, standard_error=0.2 * (100.0 / expected) ** 0.5)
+    longer = dataclasses.replace(dynamics, standard_error=0.2 * (100.0 / expected) ** 0.375)
     assert verdict(1.1, 0.9, longer, lattice_error=0.05).resolved == pytest.approx(0.15)
     alone = verdict(1.1, 0.9, dynamics, resolution=0.15, run=run, lattice_error=0.1)
     assert alone.decisive_length == float("inf")
