@@ -33,22 +33,22 @@ LEAKAGE = 0.6
 """Power above the band, over that of as many coefficients as there are averages at its upper end, from which on it
 would show at the ends of the run; white noise has 0.13."""
 
-DECAY_TIMES = tuple(2.0**-k for k in range(7))
+DECAY_TIMES = tuple(1.6**-k for k in range(9))
 """Of the noise, as shares of the run. Noise that is slower than the run cannot be told from a change."""
 
 MARGIN = 3.0
 """Noise may decay by so much more slowly than the slowest time that is expected."""
 
-RATIOS = tuple(0.25 * 5.0**k for k in range(10))
+RATIOS = tuple(0.25 * 3.0**k for k in range(15))
 """Of the power at zero frequency of the decaying part of the noise to that of the white part."""
 
 NOISE_PARAMETERS = 3
 """Scale, ratio and decay time."""
 
-JUMPS = tuple(k / 128 for k in range(2, 127))
-"""Times of a jump, shares of the run: half the shortest time that is looked at apart, so that none is missed."""
+JUMPS = tuple(k / 64 for k in range(1, 64))
+"""Times of a jump, shares of the run: as far apart as the shortest time that is looked at."""
 
-ALIKE = 4
+ALIKE = 2
 """So many neighbouring times are nearly the same, and count as one."""
 
 DECAYS = (1.0 / 4.0, 1.0 / 16.0, 1.0 / 64.0, 1.0 / 512.0)

@@ -22,9 +22,9 @@ from ldmd.results import Check
 from ldmd.steadiness import POINTS, Change, averages, changes, constant, decays, find_change, finest_averages
 
 FALSE_ALARM = 5e-4
-"""Probability that a check fails by chance. Gaussian fluxes of 24 spectra (one or two relaxation times of 0.02 to 20
-ps, vibrations, crystals of lifetimes to 30 ps; 60 to 500 ps in two replicas) fail any of the checks less than once in a
-hundred runs: the slowest of them are where it is not much less."""
+"""Probability that a check fails by chance. Of Gaussian fluxes of 24 spectra (one or two relaxation times of 0.02 to 20
+ps, vibrations, crystals of lifetimes to 30 ps; 60 to 500 ps in two replicas) about one run in a hundred or fewer fails
+any check. Where the flux decays as slowly as a sixth of the run it is one in a hundred; of most spectra none of 200."""
 
 SMALLEST_RATIO = 1.1
 """Of the power of two parts of a run; a smaller one changes the conductivity by 5 % at most, and passes."""
@@ -33,8 +33,8 @@ TIMES = (1 / 64, 1 / 32, *(k / 16 for k in range(1, 16)))
 """Where the power before is held against that after, shares of the run."""
 
 INDEPENDENT = 1 / 3
-"""Such tests at different times, of all replicas and of each, count as so many independent ones: with half the smallest
-probability p of 51 tests on noise, one in 17 p to 20 p of the runs has a smaller one."""
+"""Such tests at different times, of all replicas and of each, count as so many independent ones: twice the
+smallest one-sided probability of 51 tests on noise is below p in 15 p to 20 p of the runs."""
 
 SEGMENTS = 64
 """Parts of the run whose scatter shows how much the power fluctuates, should the flux not be Gaussian."""

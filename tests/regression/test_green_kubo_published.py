@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from ldmd.green_kubo import (
     read_table,
     running_integral,
 )
+from ldmd.green_kubo.sampling import sampling_check
+from ldmd.green_kubo.stationarity import stationarity_checks
 
 
 def data(name: str) -> Path:
@@ -100,3 +103,17 @@ def test_a_running_integral_read_at_one_late_time_is_a_pitfall_on_argon(argon: F
     without = FluxSeries(flux=flux, timestep=0.004, temperature=70.0, volume=9943.92, axes=1)
     with pytest.raises(InputError, match="flux mean = removed"):
         green_kubo(without, cutoff_thz=12.5)
+
+
+@pytest.mark.parametrize(("every", "sound"), [(1, True), (5, True), (20, False), (50, False)])
+def test_silica_sampled_too_rarely_fails_its_check(silica: FluxSeries, every: int, sound: bool) -> None:
+    """Every 20 fs the conductivity is too large by half or more, every 50 fs a hundred times; every 5 fs is enough."""
+    rare = dataclasses.replace(silica, flux=silica.flux[::every], timestep=every * silica.timestep)
+    assert sampling_check(rare).passed == sound
+    excess = green_kubo(rare).conductivity.value / green_kubo(silica).conductivity.value
+    assert (excess > 1.5) != sound
+    assert sound == (abs(excess - 1.0) < 0.1)
+
+
+def test_published_silica_is_stationary(silica: FluxSeries) -> None:
+    assert all(check.passed for check in stationarity_checks(silica))

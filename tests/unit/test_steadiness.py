@@ -52,7 +52,8 @@ def test_a_jump_is_named_with_its_component_and_time() -> None:
     check = checks(flux)[MEAN_STEADY]
     assert not check.passed
     assert "the flux along y of replica 2" in check.advice
-    assert "60.2 ps" in check.advice
+    when = float(check.advice.split(" ps:")[0].split()[-1])
+    assert when == pytest.approx(60.0, abs=100.0 / 64)
 
 
 def test_a_transient_is_named_with_its_duration() -> None:
