@@ -30,7 +30,6 @@ from ldmd.force_constants.exchange.files import array_of, require_file
 from ldmd.force_constants.exchange.supercell import MOST_ATOMS, TOLERANCE, Supercell, glass, matched, repeated
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SparseThirdOrder
-from ldmd.foreign import foreign_parser
 from ldmd.safe_files import open_hdf5
 from ldmd.structures import cell_heights, read_structure
 from ldmd.text_file import Bounded, first_line, read_text
@@ -172,10 +171,10 @@ def _cells_of_phono3py(path: Path) -> tuple[Supercell, Supercell]:
 
 
 def _of_forces(third: Path, second: Path | None, structure: Path) -> Imported:
-    from ldmd.crystal.phono3py_files import read_forces
+    from ldmd.crystal.phono3py_files import read_forces, require_finite
 
-    with foreign_parser("--fc3", third, f"phono3py should make force constants of it with {structure}"):
-        found = read_forces(structure, third, second)
+    found = read_forces(structure, third, second)
+    require_finite(found, third)
     return together("phono3py", found.second, found.third)
 
 
