@@ -33,7 +33,7 @@ ONE_OF_SEVERAL = (
     "holds several structures; write the one that is meant into a file of its own: ase convert -n=-1 OLD NEW"
 )
 PLAIN = "species:S:1:pos:R:3"
-FORTRAN = re.compile(r"(?<![\w.])([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)(?![\w.])")
+FORTRAN = re.compile(r"(?<![\w.])([+-]?+(?:\d++(?:\.\d*+)?+|\.\d++))[dD]([+-]?+\d++)(?![\w.])", re.ASCII)
 """A number with a D exponent."""
 KEYS = re.compile(r"(?i)(?<![^\s])(lattice|properties|pbc)(?=\s*=)")
 PER_ATOM = {"mass": "masses", "element": "species", "symbol": "species", "symbols": "species"}

@@ -28,6 +28,8 @@ UNSTABLE = {43, 61, *range(84, 90), *range(93, 119)}
 """Elements without a standard atomic weight; they are meant only where a label says so."""
 METRES = ("metal", "real")
 """Styles of units that have Angstrom and g/mol."""
+LONGEST_LINE = 10_000
+"""Characters."""
 FIX = "give a LAMMPS data file with masses, or an extended XYZ file"
 LABELS = 'add them: a section "Atom Type Labels", or a comment behind each mass, as in "1 28.085 # Si"'
 
@@ -45,6 +47,8 @@ def read_lammps_data(text: str, path: Path) -> Atoms:
     import ase.io
 
     lines = text.split("\n")
+    if max(map(len, lines)) > LONGEST_LINE:  # for ASE's expressions take the square of its length
+        raise InputError(FIELD, path, f"cannot be read (a line has more than {LONGEST_LINE} characters); break it")
     _require_units(lines[0], path)
     _require_count(lines, path)
     elements = _elements(lines, path)
@@ -97,7 +101,7 @@ def _section(lines: list[str], title: str, path: Path) -> list[tuple[int, list[s
     for line in [] if start is None else lines[start + 1 :]:
         text, _, comment = line.partition("#")
         words = text.split()
-        if words and not words[0].isdigit():
+        if words and not (words[0].isascii() and words[0].isdigit()):
             break
         if len(words) == 1:
             raise InputError(FIELD, path, f"cannot be read (a line of {title} holds {text.strip()[:30]!r}); {FIX}")

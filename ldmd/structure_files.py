@@ -202,7 +202,7 @@ def _poscar(text: str, path: Path) -> tuple[str, np.ndarray]:
         lines.insert(5, lines[0])
         words = [line.split() for line in lines[:7]]
     symbols = [re.split("[/_]", word)[0] for word in words[5]]
-    counts = [int(word) if word.isdigit() and len(word) < 12 else 0 for word in words[6][: len(symbols)]]
+    counts = [int(word) if re.fullmatch("[0-9]{1,11}", word) else 0 for word in words[6][: len(symbols)]]
     if not symbols or len(counts) < len(symbols) or min(counts) < 1 or sum(counts) > min(ATOMS, len(lines)):
         announced = " ".join(words[6])[:40]
         raise InputError(FIELD, path, f"cannot be read (numbers of atoms: {announced!r}, {len(lines)} lines); {FIX}")

@@ -12,10 +12,10 @@ import codecs
 import gzip
 import lzma
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -31,7 +31,7 @@ MOST_TEXT = 100_000_000
 _CHUNK = 1 << 20
 _LONGEST = 1 << 16
 """Characters of a first line, or of a word."""
-_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+_PACKED: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 _LETTER = re.compile(rb"(?<=[\d.])[dDqQ](?=[+-]?\d)")
 _NO_LETTER = re.compile(rb"(?<=\.)(\d+)(?=[+-]\d\d\d(?!\S))")
 _NUMBER = re.compile(rb"[+-]?+(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][+-]?+\d++)?+")

@@ -11,6 +11,7 @@ import bz2
 import contextlib
 import dataclasses
 import gzip
+import importlib
 import lzma
 import tempfile
 from collections.abc import Callable, Mapping
@@ -59,7 +60,7 @@ def read_forces(structure: Path, third: Path | None = None, second: Path | None 
         random = _random(content, forces[0])
         if random:
             peer("symfc", "symfc")
-        with reading("force constants", named, FAILURE), contextlib.chdir(folder):
+        with reading("force constants", named, FAILURE, _errors_of_spglib()), contextlib.chdir(folder):
             program = _loaded(place / "phono3py.yaml", forces, random)
     found = from_phono3py(program)
     listed = from_phonopy(program.primitive)
@@ -89,6 +90,14 @@ def _random(content: Mapping[str, Any], forces: Path | None) -> bool:
         lines = (line.split() for _, line in zip(range(1000), file, strict=False))
         words = next((line for line in lines if line and not line[0].startswith("#")), [])
     return len(words) == 6
+
+
+def _errors_of_spglib() -> tuple[type[BaseException], ...]:
+    """What spglib raises of a cell that it cannot understand; old versions of it raise nothing."""
+    try:
+        return (importlib.import_module("spglib.error").SpglibError,)
+    except ImportError:
+        return ()
 
 
 def _copied(source: Path | None, target: Path) -> Path | None:

@@ -16,8 +16,9 @@ from .readers import READERS
 from .worker import Failure, serve
 
 BATCH = 1000
-WALL_SECONDS = 60.0
-"""Without progress, after which a worker is ended: a library that never returns takes no signals."""
+WALL_SECONDS = 180.0
+"""Without progress, after which a worker is ended: a library that never returns takes no signals. It is much more than
+the seconds of the processor that an input may take, for the machine may be busy."""
 
 
 @dataclasses.dataclass
@@ -54,6 +55,7 @@ class Worker:
         self.process = context.Process(target=serve, args=(theirs, self.progress, seed), daemon=True)
         self.process.start()
         theirs.close()
+        self.connection.recv()  # all is imported
 
     def answer(self) -> tuple[int, dict[str, int], list[Failure]] | str:
         """The next report; or how the worker ended."""

@@ -102,7 +102,25 @@ def _read_phono3py(folder: Path) -> Imported:
     return read_any(folder / "fc3.hdf5")
 
 
+def _forces_folder(folder: Path) -> None:
+    """Forces of springs on the displaced supercells of phono3py itself: a cubic crystal of two atoms needs few."""
+    import phono3py as program
+    from phonopy.structure.atoms import PhonopyAtoms
+
+    cell = PhonopyAtoms(symbols=["Na", "Cl"], cell=4.0 * np.eye(3), scaled_positions=[[0.0] * 3, [0.5] * 3])
+    found = program.Phono3py(cell, supercell_matrix=np.eye(3, dtype=int), log_level=0)
+    found.generate_displacements()
+    sound = found.supercell.positions
+    found.forces = np.array([-3.0 * (each.positions - sound) for each in found.supercells_with_displacements])
+    found.save(folder / "phono3py_disp.yaml", settings={"force_sets": False, "displacements": True})
+    lines = []
+    for number, forces in enumerate(found.forces, start=1):
+        lines += [f"# File: {number}", *(" ".join(f"{value:.10f}" for value in force) for force in forces)]
+    (folder / "FORCES_FC3").write_text("\n".join(lines) + "\n")
+
+
 EXCHANGE = (
+    Reader("phono3py-forces", _forces_folder, lambda folder: read_any(folder / "FORCES_FC3"), program=True),
     Reader(
         "phonopy-text",
         lambda folder: phonopy.write_second(_small_crystal(), folder / "FORCE_CONSTANTS"),

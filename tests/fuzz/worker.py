@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import multiprocessing.connection
+import os
 import resource
 import signal
 import tempfile
@@ -68,6 +69,7 @@ class Bench:
         self.sound = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
         self.targets = reader.targets or tuple(self.sound)
         self.changed: str | None = None
+        self.written = 0
 
     def planned(self, index: int) -> tuple[str, list[tuple[int, int]]]:
         """The file and the mutations of an input."""
@@ -82,6 +84,9 @@ class Bench:
             (self.folder / str(self.changed)).write_bytes(self.sound[str(self.changed)])
         self.changed = target
         (self.folder / target).write_bytes(data)
+        # What is kept of a file while its time does not change must not be kept from one input to the next.
+        self.written += 1
+        os.utime(self.folder / target, ns=(self.written, self.written))
         caught = Caught()
         with caught:
             signal.setitimer(signal.ITIMER_PROF, SECONDS)
@@ -116,6 +121,7 @@ def serve(connection: multiprocessing.connection.Connection, progress: Any, seed
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         benches: dict[str, Bench] = {}
+        connection.send("ready")
         while request := connection.recv():
             name, first, last, skipped = request
             if name not in benches:

@@ -27,7 +27,7 @@ def workers() -> Iterator[list[Worker]]:
     found[0].close()
 
 
-@pytest.mark.parametrize("name", [name for name in READERS if not name.startswith("structure-")])
+@pytest.mark.parametrize("name", list(READERS))
 def test_mutated_files_are_taken_or_refused(name: str, workers: list[Worker], tmp_path: Path) -> None:
     count = INPUTS_WITH_A_PROGRAM if READERS[name].program else INPUTS
     tally, workers[0] = run(name, count, 300.0, 0, tmp_path, workers[0])

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import pickle
 import re
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from ase.io import write
 from spring_crystal import primitive_cell, small_glass, springs
 
 from ldmd import cli
@@ -110,7 +112,7 @@ def _last_word(word: str) -> Callable[[str], str]:
         (3, _last_word("****"), r"line 4, column 3 holds '\*\*\*\*'"),
         (3, _last_word("NaN"), "line 4, column 3 holds 'NaN'"),
         (3, _last_word("inf"), "line 4, column 3 holds 'inf'"),
-        (3, _last_word("1e300"), "no material has more than"),
+        (3, _last_word("1e300"), "no force constant of .* order is larger"),
         (3, _last_word(""), "no multiple of 11; is it complete"),
         (0, lambda _: "1000000000000", "its first line promises 1000000000000|does not begin with the number"),
         (0, lambda _: "-6 6", "does not begin with the number of atoms"),
@@ -171,7 +173,7 @@ def test_a_block_that_comes_twice_is_refused(tmp_path: Path, crystal: ForceConst
         ("1.5 1 2 1 1 0.1 0.2 0.3", "has an atom 1.5"),
         ("1 1 2 1 1e12 0.1 0.2 0.3", "has an atom 1000000000000"),
         ("1 1 2 1 1 0.1 0.2", "is it complete"),
-        ("1 1 2 1 1 0.1 0.2 1e200", "no material has more than"),
+        ("1 1 2 1 1 0.1 0.2 1e200", "no force constant of .* order is larger"),
     ],
 )
 def test_a_list_of_the_third_order_names_atoms_that_there_are(
@@ -258,7 +260,7 @@ def test_a_packed_array_is_refused_by_its_table_of_contents(tmp_path: Path, monk
         ("row", np.array([0, 10**9]), "has elements beyond its 108 x 18"),
         ("col", np.array([-1, 0]), "has elements beyond"),
         ("data", np.zeros(3), "not as many indices as values"),
-        ("data", np.array([np.nan, 0.0]), "element .* is nan"),
+        ("data", np.array([np.nan, 0.0]), "has nan eV/Angstrom"),
         ("shape", np.array([10**13, 18]), "has shape"),
         ("shape", np.array([-108, 18]), "has a matrix of -108 x 18"),
     ],
@@ -330,7 +332,7 @@ def test_a_model_of_hiphive_is_read_in_every_protocol(tmp_path: Path) -> None:
         (pickle.dumps({"fc_dict": {(0, 5): np.eye(3)}, "fcs_type": ""}), r"has the cluster \(0, 5\) of its 2 atoms"),
         (pickle.dumps({"fc_dict": {(0, 1): np.eye(4)}, "fcs_type": ""}), "has no block of 3 x"),
         (pickle.dumps({"fc_dict": {(0, 1): [[1.0]] * 3}, "fcs_type": ""}), "has no block of 3 x"),
-        (pickle.dumps({"fc_dict": {(0, 1): np.full((3, 3), np.nan)}, "fcs_type": ""}), "is nan"),
+        (pickle.dumps({"fc_dict": {(0, 1): np.full((3, 3), np.nan)}, "fcs_type": ""}), "has nan eV/Angstrom"),
         (pickle.dumps({"fc_dict": {(0, 1): np.array([None])}, "fcs_type": ""}), "it holds an array of 'O8'"),
         (pickle.dumps([1, 2]), "it holds a list"),
     ],
@@ -354,3 +356,56 @@ def test_the_command_line_ends_with_two_and_one_line(
     error = capfd.readouterr().err.strip()
     assert ended.value.code == 2
     assert "line 7, column 4 holds '****'" in error and "\n" not in error
+
+
+def test_a_file_of_20_gb_is_refused_by_its_size(tmp_path: Path, amorphous: ForceConstants) -> None:
+    size = 20_000_000_128
+    header = _npy(f"{{'descr': '<f8', 'fortran_order': False, 'shape': ({(size - 128) // 8},), }}")
+    readings: dict[str, tuple[bytes, Callable[[Path], object]]] = {
+        "second.npy": (header, arrays.load_npy),
+        "FORCE_CONSTANTS": (b"6 6\n", lambda path: phonopy.read_second(path, amorphous.supercell)),
+        "FORCE_CONSTANTS_3RD": (b"1\n", lambda path: shengbte.read_third(path, amorphous.supercell)),
+        "CONTROL": (b"&crystal\n", shengbte.read_control),
+        "phonopy.yaml": (b"a: 1\n", phonopy.read_structure),
+        "third": (b"1 1 1 1 1 0 0 1\n", lambda path: lammps.read_third(path, amorphous.supercell.atoms)),
+        "replicated_atoms.xyz": (b"1\n\n", lambda path: kaldo.read_structure(path.parent, "numpy")),
+        "model.fcs": (b"", hiphive.read),
+    }
+    start = time.process_time()
+    for name, (begin, read) in readings.items():
+        path = tmp_path / name
+        path.write_bytes(begin)
+        os.truncate(path, size)
+        with pytest.raises(InputError, match=r"20\.0 GB|is larger than"):
+            read(path)
+    assert time.process_time() - start < 2.0
+
+
+def test_many_copies_of_one_atom_are_put_into_a_box_at_once(tmp_path: Path, amorphous: ForceConstants) -> None:
+    """Trying all products of three numbers that make 20 000, or moving all atoms to all copies, would take minutes."""
+    lines = "".join(f"Si {0.1 * number:.1f} 0 0\n" for number in range(20_000))
+    lattice = 'Lattice="2000 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3'
+    (tmp_path / "replicated_atoms.xyz").write_text(f"20000\n{lattice}\n{lines}")
+    (tmp_path / "THIRD").write_text("1 1 1 1 1 0.1 0.2 0.3\n")
+    start = time.process_time()
+    with pytest.raises(InputError):
+        read_any(tmp_path)
+    assert time.process_time() - start < 10.0
+
+
+@pytest.mark.parametrize(
+    ("begin", "reason"),
+    [("900000000 900000000", "fits none"), ("6 6", r"line 4, column 3 holds '\*\*\*\*'")],
+)
+def test_a_second_order_without_a_supercell_is_refused_for_what_it_is(
+    tmp_path: Path, crystal: ForceConstants, begin: str, reason: str
+) -> None:
+    shengbte.write_third(crystal, tmp_path / "FORCE_CONSTANTS_3RD")
+    shengbte.write_second(crystal, tmp_path / "FORCE_CONSTANTS_2ND")
+    _damaged(tmp_path / "FORCE_CONSTANTS_2ND", 0, lambda _: begin)
+    _damaged(tmp_path / "FORCE_CONSTANTS_2ND", 3, _last_word("****"))
+    write(tmp_path / "POSCAR", crystal.supercell.primitive, format="vasp")
+    start = time.process_time()
+    with pytest.raises(InputError, match=reason):
+        read_any(tmp_path / "FORCE_CONSTANTS_3RD")
+    assert time.process_time() - start < 5.0

@@ -301,3 +301,17 @@ def test_everything_that_can_be_seen_comes_back(tmp_path: Path) -> None:
     atoms.info["poem"] = "two\nlines"
     with pytest.raises(InputError, match="several lines"):
         write_structure(atoms, tmp_path / "a.extxyz")
+
+
+@pytest.mark.parametrize("name", ["POSCAR", "structure.data", "structure.xsf", "structure.extxyz"])
+@pytest.mark.parametrize("filler", ["9", " ", "1.", "a", "\u00b2 "])
+def test_the_time_to_refuse_a_long_line_grows_with_its_length(tmp_path: Path, name: str, filler: str) -> None:
+    path = tmp_path / name
+    begin = {"structure.data": "# units = metal\n2 atoms\n\nMasses\n\n1 28.0855 ", "POSCAR": "Si\n1.0\n"}.get(
+        name, "2\n"
+    )
+    path.write_text(begin + filler * (90_000 // len(filler)) + "x\n" + "0 0 0\n" * 9)
+    start = time.process_time()
+    with pytest.raises(InputError):
+        read_structure(path)
+    assert time.process_time() - start < 3.0

@@ -27,12 +27,11 @@ from ldmd.errors import InputError
 from ldmd.force_constants.exchange import kaldo, phono3py, phonopy, shengbte
 from ldmd.force_constants.exchange.constants import ForceConstants
 from ldmd.force_constants.exchange.files import array_of, require_file
-from ldmd.force_constants.exchange.supercell import TOLERANCE, Supercell, glass, matched, repeated
+from ldmd.force_constants.exchange.supercell import MOST_ATOMS, TOLERANCE, Supercell, glass, matched, repeated
 from ldmd.force_constants.second import SecondOrder
 from ldmd.force_constants.third import SparseThirdOrder
-from ldmd.foreign import foreign_parser
 from ldmd.safe_files import open_hdf5
-from ldmd.structures import read_structure
+from ldmd.structures import cell_heights, read_structure
 from ldmd.text_file import Bounded, first_line, read_text
 
 SECOND = {
@@ -172,10 +171,10 @@ def _cells_of_phono3py(path: Path) -> tuple[Supercell, Supercell]:
 
 
 def _of_forces(third: Path, second: Path | None, structure: Path) -> Imported:
-    from ldmd.crystal.phono3py_files import read_forces
+    from ldmd.crystal.phono3py_files import read_forces, require_finite
 
-    with foreign_parser("--fc3", third, f"phono3py should make force constants of it with {structure}"):
-        found = read_forces(structure, third, second)
+    found = read_forces(structure, third, second)
+    require_finite(found, third)
     return together("phono3py", found.second, found.third)
 
 
@@ -197,14 +196,18 @@ def _second_of_shengbte(second: Path, structure: Path) -> ForceConstants:
 def _in_boxes(second: Path, primitive: Atoms, count: int) -> list[ForceConstants]:
     """The second order in every box of copies in which all copies of an atom have the same rows."""
     copies, rest = divmod(count, len(primitive))
+    if rest or count > MOST_ATOMS:
+        return []
+    divisors = [number for number in range(1, copies + 1) if copies % number == 0]
     fitting = []
-    for a, b in itertools.product(range(1, copies + 1), repeat=2):
-        if rest or copies % (a * b):
+    for a, b in itertools.product(divisors, repeat=2):
+        if copies % (a * b):
             continue
         try:
             fitting.append(phonopy.read_second(second, repeated(primitive, (a, b, copies // (a * b)), "sites")))
-        except InputError:
-            continue
+        except InputError as error:
+            if error.value == second:  # damaged, whatever the box
+                raise
     return fitting
 
 
@@ -269,19 +272,18 @@ def _repeats_of(folder: Path, kind: kaldo.Format) -> tuple[int, int, int]:
 
 def _box(atoms: Atoms, count: int, folder: Path) -> tuple[int, int, int]:
     """The copies along each vector that map the first atoms on all others."""
-    copies = len(atoms) // count
-    for a, b in itertools.product(range(1, copies + 1), repeat=2):
-        if copies % (a * b):
-            continue
-        primitive, repeats = atoms[:count], (a, b, copies // (a * b))
-        primitive.set_cell(atoms.cell.array / np.array(repeats)[:, None])
-        try:
-            matched(primitive, atoms)
-        except InputError:
-            continue
-        return repeats
-    fix = f"its {len(atoms)} atoms are no box of copies of the first {count}"
-    raise InputError("--fc3", folder, fix)
+    cell = atoms.cell.array
+    fractional = (atoms.positions[::count] - atoms.positions[0]) @ np.linalg.inv(cell)
+    near = 2.0 * TOLERANCE / cell_heights(cell)
+    # Copies of the first atom have as many places along each vector as there are cells.
+    places = np.sort((fractional + near) % 1.0, axis=0)
+    a, b, c = (1 + (np.diff(places, axis=0) > near).sum(axis=0)).tolist()
+    if a * b * c != len(atoms) // count:
+        raise InputError("--fc3", folder, f"its {len(atoms)} atoms are no box of copies of the first {count}")
+    primitive = atoms[:count]
+    primitive.set_cell(cell / np.array([a, b, c])[:, None])
+    matched(primitive, atoms)
+    return a, b, c
 
 
 def _atoms(path: Path) -> Atoms:

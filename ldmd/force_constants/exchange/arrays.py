@@ -32,7 +32,12 @@ def load_npy(path: Path) -> np.ndarray:
         Where the file is none, is cut off, or holds anything but real numbers.
     """
     with foreign_parser("force constants", path, FIX), path.open("rb") as file:
-        _require_honest(path, file, path.stat().st_size, "iuf")
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise InputError(
+                "force constants", path, f"has {1e-9 * size:.1f} GB; at most {1e-9 * MOST_BYTES:g} are read"
+            )
+        _require_honest(path, file, size, "iuf")
         file.seek(0)
         return np.asarray(np.lib.format.read_array(file, allow_pickle=False), dtype=float)
 

@@ -23,6 +23,9 @@ SPREAD = 1e-4
 LARGEST_ARRAY = 8e9
 """Bytes of a dense array that some formats demand."""
 
+MOST_ELEMENTS = 2e8
+"""Force constants that are written out for all atoms of a supercell, or pairs of its atoms."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Elements:
@@ -74,12 +77,13 @@ class ForceConstants:
         Raises
         ------
         InputError
-            Where the two are not the same periodic arrangement of atoms.
+            Where the two are not the same periodic arrangement of atoms, or rows of all atoms would be too many.
         """
         mine = self.supercell
         if other is mine:
             return self
         _require_same_lattice(mine, other)
+        self._require_room(len(other.primitive))
         found = matched(mine.primitive, other.atoms)
         place = mine.find(found.sites, found.cells)
         wanted, names = place[other.home], np.argsort(place)
@@ -87,6 +91,17 @@ class ForceConstants:
         return _renamed(
             self.second, self.third, mine, rows, mine.cells[wanted] - mine.cells[mine.home[rows]], names, other
         )
+
+    def _require_room(self, rows: int) -> None:
+        """Refuse to write out the rows of more atoms than memory and time allow: a short file can stand for them."""
+        supercell = self.supercell
+        more = rows / len(supercell.primitive)
+        counts = [rows * len(supercell.atoms)]
+        counts += [] if self.second is None else [int(more * self.second.nnz)]
+        counts += [] if self.third is None else [int(more * self.third.values.size)]
+        if more > 1.0 and max(counts) > MOST_ELEMENTS:
+            fix = f"between all of them there are {max(counts):.2g} elements (at most {MOST_ELEMENTS:.0g}): use fewer"
+            raise InputError("force constants", f"a supercell of {len(supercell.atoms)} atoms", fix)
 
 
 def of_supercell(

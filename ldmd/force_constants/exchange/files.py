@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ldmd.errors import InputError
+from ldmd.force_constants.range import LARGEST_SECOND, LARGEST_THIRD
 from ldmd.text_file import read_numbers
 
 if TYPE_CHECKING:
     import h5py
     from ase import Atoms
 
-LARGEST = 1e8
-"""eV/Angstrom^n: no force constant of any order is near it, and squares of larger ones leave what numbers can hold."""
 LONGEST = 1e4
 """Angstrom, of a lattice vector."""
 FARTHEST = 1e6
@@ -69,20 +68,32 @@ def whole(path: Path, values: np.ndarray, what: str, least: int, most: int) -> n
     return np.asarray(values).astype(int)
 
 
-def believable(path: Path, values: np.ndarray) -> np.ndarray:
-    """Force constants as they are.
+def believable(path: Path, values: np.ndarray, order: int) -> np.ndarray:
+    """Force constants of the second or third ``order`` as they are, before anything is computed from them.
 
     Raises
     ------
     InputError
         Where one of them is not finite, or is too large for any material.
     """
-    wrong = ~(np.abs(values) <= LARGEST)
+    largest, name = (LARGEST_SECOND, "second") if order == 2 else (LARGEST_THIRD, "third")
+    wrong = ~(np.abs(values) <= largest)
     if wrong.any():
         place = tuple(int(index) for index in np.argwhere(wrong)[0])
-        fix = f"element {place} is {values[place]:g}; no material has more than {LARGEST:g} eV/Angstrom^n: mend it"
-        raise InputError("force constants", path, fix)
+        unit = f"eV/Angstrom^{order}"
+        fix = f"no force constant of {name} order is larger than {largest:g} {unit}: mend the file or its units"
+        raise InputError("force constants", path, f"has {values[place]:g} {unit} {_place(place)}; {fix}")
     return values
+
+
+def _place(place: tuple[int, ...]) -> str:
+    """Words for an element of an array: of atoms and directions where it has axes of both, else its number."""
+    half = len(place) // 2
+    if len(place) not in (4, 6):
+        return f"as its element {', '.join(map(str, place))}"
+    return "of " + ", ".join(
+        f"atom {atom} {'xyz'[axis]}" for atom, axis in zip(place[:half], place[half:], strict=True)
+    )
 
 
 def sound(path: Path, atoms: Atoms) -> Atoms:

@@ -37,7 +37,7 @@ from ldmd.text_file import Bounded
 
 SYMMETRIC = 1e-12
 """Relative to the largest element: blocks that differ by less are permutations of each other."""
-MOST_BYTES = 2_000_000_000
+MOST_BYTES = 500_000_000
 """Of a .fcs file."""
 
 NO_FCS = "give a .fcs file of hiPhive"
@@ -127,7 +127,7 @@ def _require_blocks(path: Path, blocks: Any, count: int) -> None:
             raise InputError("force constants", path, f"has the cluster {str(cluster)[:40]} of its {count} atoms")
         if not isinstance(block, np.ndarray) or block.shape != (3,) * len(cluster):
             raise InputError("force constants", path, f"cluster {cluster} has no block of 3 x ... x 3 numbers")
-        believable(path, block)
+        believable(path, block, len(cluster))
 
 
 def _periodic(atoms: Atoms) -> Atoms:

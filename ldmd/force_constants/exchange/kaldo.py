@@ -187,12 +187,12 @@ def read_folder(
         values = load_npy(paths[0]) if kind == "numpy" else _dynamical_matrix(paths[0], supercell.primitive, size)
         if values.size not in (3 * count * size, size * size):
             raise InputError("force constants", paths[0], f"has {values.size} numbers, not {3 * count} x {size}")
-        believable(paths[0], values)
+        believable(paths[0], values, 2)
         second = sp.csr_array(values.reshape(-1, size)[: 3 * count])
     third = None
     if paths[1].is_file():
         third = _third_npz(paths[1], 3 * count, size) if kind == "numpy" else _third_list(paths[1], count, len(atoms))
-        believable(paths[1], third.values)
+        believable(paths[1], third.values, 3)
     found = ForceConstants(supercell, second)
     return found if third is None else ForceConstants(supercell, second, _of_the_energy(found, third, sign))
 

@@ -39,7 +39,7 @@ def read_second(path: Path, atoms: Atoms, style: Style = "regular") -> ForceCons
     if len(weighted) != size:
         raise InputError("force constants", path, f"has {len(weighted)} rows of {size}; give the atoms it was made for")
     roots = np.sqrt(np.repeat(atoms.get_masses(), 3))
-    return ForceConstants(glass(atoms), second=sp.csr_array(believable(path, weighted * roots[:, None] * roots)))
+    return ForceConstants(glass(atoms), second=sp.csr_array(believable(path, weighted * roots[:, None] * roots, 2)))
 
 
 def read_third(path: Path, atoms: Atoms, style: Style = "regular") -> ForceConstants:
@@ -51,7 +51,7 @@ def read_third(path: Path, atoms: Atoms, style: Style = "regular") -> ForceConst
         Where the file is missing or has other atoms.
     """
     indices, values = third_lines(path, len(atoms), len(atoms))
-    signed = believable(path, -values / FACTORS[style])
+    signed = believable(path, -values / FACTORS[style], 3)
     return ForceConstants(glass(atoms), third=Elements(indices, signed))
 
 

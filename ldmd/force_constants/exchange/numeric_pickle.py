@@ -89,7 +89,9 @@ class _Unpickler(pickle._Unpickler):
         code: action
         for code, action in pickle._Unpickler.dispatch.items()
         if code in {getattr(pickle, name)[0] for name in _PLAIN}
-    } | {pickle.BYTEARRAY8[0]: pickle._Unpickler.load_binbytes8}  # for bytes that are there, not room for any number
+    }
+    # For bytes that are there, not room for any number of them.
+    dispatch[pickle.BYTEARRAY8[0]] = pickle._Unpickler.dispatch[pickle.BINBYTES8[0]]
 
     def find_class(self, module: str, name: str) -> Any:
         if f"{module}.{name}" not in _KNOWN:

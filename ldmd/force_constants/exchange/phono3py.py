@@ -110,7 +110,7 @@ def read_third(path: Path, supercell: Supercell) -> ForceConstants:
     ):
         if "fc3" not in file:
             raise InputError("force constants", path, f"needs a dataset 'fc3'; it has {', '.join(file)}")
-        blocks = believable(path, array_of(file, "fc3", path))
+        blocks = believable(path, array_of(file, "fc3", path), 3)
         rows = np.sort(supercell.home)
         if "p2s_map" in file:
             rows = array_of(file, "p2s_map", path).ravel()

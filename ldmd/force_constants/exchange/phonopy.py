@@ -218,7 +218,7 @@ def _constants(path: Path, supercell: Supercell, blocks: np.ndarray, rows: np.nd
     rows = whole(path, rows, "an atom in p2s_map", 0, count - 1)
     if len(rows) != len(blocks) or not len(rows):
         raise InputError("p2s_map", rows[:20].tolist(), f"{path} has {len(blocks)} rows and {count} atoms")
-    return from_blocks(supercell, rows, second=believable(path, blocks))
+    return from_blocks(supercell, rows, second=believable(path, blocks, 2))
 
 
 def _text(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -72,7 +72,7 @@ def read_third(path: Path, supercell: Supercell) -> ForceConstants:
     others = [supercell.find(atoms[:, leg], from_home + cells[:, leg - 1]) for leg in (1, 2)]
     corner = 3 * np.stack([atoms[:, 0], *others])
     indices = (corner[:, :, None] + (_TRIPLES.T - 1)[:, None, :]).reshape(3, -1)
-    listed = believable(path, values[:, :, 3]).ravel()
+    listed = believable(path, values[:, :, 3], 3).ravel()
     return ForceConstants(supercell, third=_added_up(indices, listed, 3 * len(supercell.atoms)))
 
 
