@@ -97,9 +97,7 @@ class Diffusion:
         """The largest growth of a species that counts, in distances of neighbours; a species within its error is 0."""
         counting = np.where(self.growth > 2.0 * self.growth_error, self.steps, 0.0)
         worst = float(counting.max(initial=0.0))
-        advice = (
-            "atoms diffuse: lattice dynamics does not apply; choose a temperature at which this is a solid"
-        )
+        advice = "atoms diffuse: lattice dynamics does not apply; choose a temperature at which this is a solid"
         if len(self.species) > 1:
             advice += ", and mind that Green-Kubo with diffusing species needs their fluxes, too"
         return Check(CHECK, worst, "<=", HALF, "distances of neighbours", advice)

@@ -16,9 +16,7 @@ GAINED = 0.25
 """Of the thermal energy 3 k_B T per atom: what the total energy may change by at constant energy."""
 CLOSEST = 0.5
 """Angstrom between two atoms: no bond is shorter than 0.74, and few potentials know what is below 0.5."""
-FIX = (
-    "stopped, samples before that are kept; shorten the time step, or examine the potential: ldmd potential check"
-)
+FIX = "stopped, samples before that are kept; shorten the time step, or examine the potential: ldmd potential check"
 
 
 class Unstable(FloatingPointError):
