@@ -28,12 +28,12 @@ def part(path: Path) -> Atoms:
 def test_lithium_diffuses_and_the_framework_does_not(shared_data: Path) -> None:
     folder = shared_data / "li3ps4"
     atoms, potential = part(folder / "alpha_6144.xyz"), read_nep(folder / "nepA.txt")
-    settings = ReplicaSettings(650.0, 0.001, 5, equilibration=200, samples=1000, samples_per_frame=50, seed=1)
+    settings = ReplicaSettings(650.0, 0.001, 5, equilibration=100, samples=500, samples_per_frame=25, seed=1)
     run = run_replica(atoms, potential, settings, Checkpoint(Path("/nonexistent/none"), "key"))
     found = diffusion(atoms, [run])
     assert found is not None and found.found
     motions = dict(zip(found.species, found.motions, strict=True))
     assert motions["Li"] == "diffuses" and motions["P"] != "diffuses"
     assert "Li (" in found.sentence()
-    # 1.5e-5 cm^2/s in a run of 15 ps.
+    # Windows of 2 to 3 ps of a run of 15 ps gave 1.6e-5 to 3.8e-5 cm^2/s, the run as a whole 1.5e-5.
     assert 5e-6 < found.coefficients[found.species.index("Li")] < 5e-5
