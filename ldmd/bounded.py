@@ -10,8 +10,10 @@ from pathlib import Path
 
 from ldmd.errors import InputError
 
-LARGEST = 64 * 2**20
-"""Bytes of text: an extended XYZ file of half a million atoms."""
+LARGEST = 32 * 2**20
+"""Bytes of text: an extended XYZ file of a quarter of a million atoms."""
+LONGEST_LINE = 100_000
+"""Characters."""
 MEGABYTE = 2**20
 GZIP, BZIP2 = b"\x1f\x8b", b"BZh"
 """The first bytes of compressed files."""
@@ -26,7 +28,7 @@ def read_text(path: Path, field: str, largest: int = LARGEST) -> str:
     ------
     InputError
         Naming ``field``, where there is no such file, it cannot be read, holds or unpacks to more than ``largest``
-        bytes, is damaged, or is no text.
+        bytes, is damaged, is no text, or has a line longer than ``LONGEST_LINE``.
     """
     data = _read(path, field, largest)
     if data.startswith((GZIP, BZIP2)):
@@ -37,7 +39,10 @@ def read_text(path: Path, field: str, largest: int = LARGEST) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if any(len(line) > LONGEST_LINE for line in text.split("\n")):
+        raise InputError(field, path, f"cannot be read (a line has more than {LONGEST_LINE} characters); break it")
+    return text
 
 
 def _read(path: Path, field: str, largest: int) -> bytes:

@@ -25,6 +25,10 @@ from ldmd.settings import Settings
 from ldmd.subject import IMPORTED, Material, Potential
 
 CASE_FILE = "case.toml"
+LARGEST_FILE = 2**17
+"""Bytes of a ``case.toml``: one with every setting has some 10 000."""
+LONGEST_LINE = 4000
+"""Characters of a line in it. The memory that keys with dots take grows with the square of their number."""
 FETCH = "fetch:"
 """In front of the name of a published parameter file."""
 
@@ -144,7 +148,11 @@ def _read(path: Path) -> str:
     if not path.is_file():
         raise InputError("case", path, "no such file; a case folder holds one of this name")
     try:
-        return path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise InputError("case", path, f"more than {LARGEST_FILE} bytes are no settings; is this another file?")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError("case", path, f"not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:
@@ -170,10 +178,18 @@ def parse_members(text: str, source: str = CASE_FILE) -> tuple[Settings, ...]:
     InputError
         For the first thing that is wrong; the line says how many more there are.
     """
+    for number, line in enumerate(text.splitlines(), start=1):
+        if len(line) > LONGEST_LINE:
+            fix = f"longer than {LONGEST_LINE} characters; write lists over several lines"
+            raise InputError(source, f"line {number}", fix)
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _syntax_error(error, text, source) from error
+    except RecursionError as error:
+        raise InputError(source, "lists in lists", "nested too deeply for settings; mend them") from error
+    except ValueError as error:  # an integer of thousands of digits
+        raise InputError(source, "a number", f"not TOML ({error}); mend it") from error
     potentials = table.get("potential")
     if not isinstance(potentials, list) or not potentials:
         return (_validated(table),)

@@ -20,6 +20,7 @@ import typer
 from ldmd.caches import cache_folder, keep_compiled
 from ldmd.errors import LONGEST_LINE, InputError, cut, printable
 from ldmd.exit_codes import AGREE, CRASH, DISAGREE, INTERRUPTED, WRONG_INPUT
+from ldmd.foreign import quiet
 
 app = typer.Typer(
     help="Do lattice dynamics and molecular dynamics agree on a thermal conductivity, and if not, why?",
@@ -70,11 +71,13 @@ def compare(
     if potential is None and potentials_of(case):
         from ldmd.commands import compare_potentials
 
-        outcome = compare_potentials(case, quick, output, command)
+        with quiet():
+            outcome = compare_potentials(case, quick, output, command)
     else:
         from ldmd.commands import compare_one
 
-        outcome = compare_one(case, quick, output, command, potential)
+        with quiet():
+            outcome = compare_one(case, quick, output, command, potential)
     _say([_json(outcome.summary)] if as_json else outcome.lines)
     raise typer.Exit(outcome.exit_code)
 
@@ -105,9 +108,9 @@ def new(
 def build(
     case: CaseFolder,
     kind: Annotated[str, typer.Option(help="network (continuous random network) or quench (of a melt).")] = "network",
-    seed: Annotated[int, typer.Option(help="Of everything random in it.")] = 1,
-    nodes: Annotated[int, typer.Option(help="Tetrahedra: 8 m^3; 216 make 648 atoms.")] = 216,
-    trials: Annotated[int, typer.Option(help="Trial bond switches.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of everything random in it.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, max=10**6, help="Tetrahedra: 8 m^3; 216 make 648 atoms.")] = 216,
+    trials: Annotated[int, typer.Option(min=1, max=10**10, help="Trial bond switches.")] = 1_000_000,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the structure that is there.")] = False,
     potential: Member = None,
 ) -> None:
@@ -183,9 +186,12 @@ def diagnose(
 
     if fc3 is not None:
         known = (force_noise, displacement)
-        lines, numbers, sound = diagnose_imported(fc3, fc2, structure, temperature, width, known, case, potential)
+        with quiet():
+            lines, numbers, sound = diagnose_imported(fc3, fc2, structure, temperature, width, known, case, potential)
     elif case is not None:
-        lines, numbers, sound = diagnose_case(case, quick, " ".join(["ldmd", *sys.argv[1:]]), potential, reference)
+        command = " ".join(["ldmd", *sys.argv[1:]])
+        with quiet():
+            lines, numbers, sound = diagnose_case(case, quick, command, potential, reference)
     else:
         raise typer.BadParameter("give a case folder, or force constants by --fc3", param_hint="CASE")
     _say([_json(numbers)] if as_json else lines)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ldmd.case import CASE_FILE, Case, load_case, potentials_of, resolved, template
 from ldmd.case_report import citations_for, provenance_of, report_contents, reports_of, write_case_report
 from ldmd.errors import InputError
-from ldmd.problem import Problem, load_problem
+from ldmd.problem import Problem, load_problem, require_disorder
 from ldmd.progress import duration, progress
+from ldmd.settings import LARGEST_STEP, SMALLEST_STEP
 from ldmd.stages import stages_of
 from ldmd.store import write_atomically
 from ldmd.subject import IMPORTED, NO_DYNAMICS
@@ -105,6 +106,7 @@ def check_case(folder: Path, quick: bool, potential: str | None = None) -> tuple
     from ldmd.conservative_forces import soundness_checks
 
     problem = _problem(folder, quick, potential)
+    require_disorder(problem)
     inspection, resolution, sound = problem.inspection, _resolution(problem), soundness_checks(problem)
     lines = [
         f"{problem.settings.material.name}: {len(problem.atoms)} atoms, {inspection.density:.3f} g/cm^3",
@@ -372,8 +374,9 @@ def check_potential(
     from ldmd.potentials.subjects import force_subject, site_subject
     from ldmd.potentials.target import target_of, thresholds_from
 
-    if not step > 0.0:
-        raise InputError("--step", step, "must be positive; finite differences use some 0.03 Angstrom")
+    if not SMALLEST_STEP <= step <= LARGEST_STEP:
+        fix = f"give {SMALLEST_STEP:g} to {LARGEST_STEP:g} Angstrom; finite differences use some 0.03"
+        raise InputError("--step", step, fix)
     limits, target = thresholds_from(thresholds), target_of(name, structure, potential_name)
     potential = target.potential
     subject = force_subject(potential) if isinstance(potential, AsePotential) else site_subject(potential)

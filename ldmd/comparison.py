@@ -28,8 +28,8 @@ Z_95 = 1.959964
 """Standard errors of a two-sided 95 % interval of a normal variable."""
 RESOLUTION = 0.15
 """Half width of the 95 % interval of the difference, relative to the dynamics, up to which agreement is a verdict."""
-SMALLEST, LARGEST = 1e-3, 1e5
-"""W/(m K): a tenth of the least dense aerogels, and more than the purest diamond conducts at any temperature."""
+SMALLEST, LARGEST = 1e-3, 1e6
+"""W/(m K): less than any aerogel conducts, and more than was measured or predicted of the purest diamond."""
 LOWERS_TRUST = frozenset(
     {
         "agrees with the running integral",

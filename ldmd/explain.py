@@ -19,7 +19,10 @@ Location = tuple[int | str, ...]
 
 def shown(value: object, limit: int = 60) -> str:
     """A value as TOML writes it, on one line; cut after ``limit`` characters unless that is 0."""
-    text = _toml(value)
+    try:
+        text = _toml(value)
+    except RecursionError:
+        text = "lists in lists in lists"
     return text if not limit or len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -26,7 +26,7 @@ from ldmd.diagnosis_study import STATISTICS, Diagnosis, diagnosis_of, increments
 from ldmd.errors import InputError
 from ldmd.options import COLDEST, NARROWEST
 from ldmd.progress import progress
-from ldmd.settings import Lattice
+from ldmd.settings import LARGEST_STEP, SMALLEST_STEP, Lattice
 from ldmd.units import THZ
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ def _subject(files: Files, imported: Imported) -> Subject:
     from ldmd.lattice.modes import normal_modes
 
     _require_positive("--force-noise", files.force_noise)
-    _require_positive("--displacement", files.displacement)
+    if not math.isnan(files.displacement):
+        _require_within("--displacement", files.displacement, SMALLEST_STEP, LARGEST_STEP, "Angstrom")
     require_sensible(imported.second, imported.third, str(files.third))
     modes = normal_modes(imported.second, imported.atoms.get_masses())
     _require_stable(modes, files.third)
@@ -154,8 +155,8 @@ def _conditions(settings: Settings, modes: Modes) -> Conditions:
     from ldmd.diagnosis.collect import Conditions, low_mode_count
     from ldmd.lattice.broadening import broadening_named
 
-    _require_within("--temperature", settings.temperature, COLDEST, "K")
-    _require_within("--width", settings.width, NARROWEST, "rad/ps")
+    _require_within("--temperature", settings.temperature, COLDEST, LARGEST, "K")
+    _require_within("--width", settings.width, NARROWEST, LARGEST, "rad/ps")
     broadening = broadening_named(Lattice().fixed_broadening, settings.width)
     return Conditions(settings.temperature, STATISTICS, broadening, low_mode_count(modes))
 
@@ -189,10 +190,10 @@ def _require_stable(modes: Modes, path: Path) -> None:
         raise InputError("--fc3", f"{path} with {len(modes.imaginary)} imaginary modes", fix)
 
 
-def _require_within(option: str, value: float, least: float, unit: str) -> None:
+def _require_within(option: str, value: float, least: float, most: float, unit: str) -> None:
     """Refuse what a case would refuse."""
-    if not least <= value <= LARGEST:
-        raise InputError(option, value, f"give a number in {unit}, at least {least:g} and at most {LARGEST:g}")
+    if not least <= value <= most:
+        raise InputError(option, value, f"give a number in {unit}, at least {least:g} and at most {most:g}")
 
 
 def _require_positive(option: str, value: float) -> None:

@@ -14,6 +14,7 @@ from ase.data import atomic_numbers, covalent_radii
 from ldmd.potentials.base import SitePotential
 from ldmd.potentials.black_box import AsePotential
 from ldmd.potentials.black_box_relaxation import evaluate_black_box
+from ldmd.potentials.contract import SHIFT
 from ldmd.potentials.ends import radius_table
 from ldmd.relaxation import State, evaluate
 from ldmd.results import Check, quantity
@@ -127,14 +128,14 @@ def inspect_structure(atoms: Atoms, potential: Potential | None, crystal: bool =
 
 
 def force_noise(atoms: Atoms, potential: AsePotential, forces: np.ndarray) -> float:
-    """Root mean square change (eV/Angstrom) of the components of the ``forces`` (N, 3) under rigid translations.
+    """Root mean square change (eV/Angstrom) of the components of the ``forces`` (N, 3) under small rigid translations.
 
-    Nothing but round-off changes them: 1e-14 in double precision, 1e-6 to 1e-4 in single.
+    Nothing but round-off changes them: by 1e-14 in double precision, 1e-6 to 1e-4 in single.
     """
     generator, changes = np.random.default_rng(1), []
     for _ in range(TRANSLATIONS):
         moved = atoms.copy()
-        moved.positions += generator.uniform(-1.0, 1.0, size=3)
+        moved.positions += generator.uniform(-SHIFT, SHIFT, size=3)
         moved.wrap()
         changes.append(potential.forces(moved) - forces)
     return float(np.sqrt(np.mean(np.square(changes))))
@@ -212,15 +213,22 @@ def coordination_table(atoms: Atoms, species: tuple[str, ...], neighbours: np.nd
 def unusual_share(atoms: Atoms, neighbours: np.ndarray) -> float:
     """Share of atoms with another number of neighbours (N,) than is usual where they are.
 
-    In a crystal that the cell repeats, usual is what most copies of the same site of its primitive cell have. Otherwise
-    it is what most atoms of the species have, and every number that at least ``MIXED`` of them have.
+    Usual is what most atoms of the species have, and every number that at least ``MIXED`` of them have. Where that does
+    not explain all atoms of a crystal that the cell repeats, it is what most copies of the same site of its primitive
+    cell have.
     """
-    sites = _sites(atoms)
-    usual = np.zeros(len(atoms), dtype=bool)
-    for group in np.unique(atoms.numbers if sites is None else sites):
-        members = np.flatnonzero((atoms.numbers if sites is None else sites) == group)
+    share = _rare(atoms.numbers, neighbours, MIXED)
+    sites = _sites(atoms) if share > 0.0 else None
+    return share if sites is None else _rare(sites, neighbours, 1.0)
+
+
+def _rare(groups: np.ndarray, neighbours: np.ndarray, enough: float) -> float:
+    """Share of atoms whose number of neighbours is not the commonest of their group, nor that of ``enough`` of it."""
+    usual = np.zeros(len(groups), dtype=bool)
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
         counts = np.bincount(neighbours[members])
-        common = (counts == counts.max()) | (counts >= MIXED * len(members) if sites is None else False)
+        common = (counts == counts.max()) | (counts >= enough * len(members))
         usual[members] = common[neighbours[members]]
     return float(1.0 - usual.mean())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -60,7 +61,7 @@ def with_classical(items: tuple[Item, ...]) -> tuple[Item, ...]:
 def _relative(path: str) -> str:
     if not path.strip() or Path(path).is_absolute() or not path.isprintable():
         raise refuse("give a path relative to the case folder, so that the case can be moved and shared")
-    if ".." in Path(path).parts:
+    if Path(os.path.normpath(path)).parts[:1] == ("..",):
         raise refuse("leads out of the case folder; put a copy of the file there, so that the case can be shared")
     return path
 

@@ -37,6 +37,8 @@ EXACT = 1e-9
 LARGEST_CRYSTAL = 60
 """Atoms of a primitive cell whose copies are a crystal, which meshes of wave vectors are for; a larger one may be a
 piece of glass that somebody repeated."""
+MANY_COPIES = 8
+"""Of a primitive cell: from so many on, most modes at Gamma are degenerate with others."""
 NOT_A_MINIMUM = 1e-3
 """eV/Angstrom: with larger forces the structure was not relaxed with this potential at all."""
 
@@ -116,41 +118,29 @@ class Problem:
 
     @functools.cached_property
     def system(self) -> str:
-        """Digest of all that is to be known of the structure, and of the potential."""
-        beyond = self.beyond(self.atoms)
-        return digest(self.geometry, beyond) if beyond else self.geometry
+        """Digest of structure and potential; in reports it names what was computed."""
+        atoms, beyond = self.atoms, self._beyond(self.atoms)
+        geometry = digest(atoms.numbers, atoms.positions, atoms.cell.array, self.potential.fingerprint())
+        return digest(geometry, beyond) if beyond else geometry
 
-    @functools.cached_property
-    def geometry(self) -> str:
-        """Digest of species, positions and cell of the box of the dynamics, and of the potential."""
-        atoms = self.atoms
-        return digest(atoms.numbers, atoms.positions, atoms.cell.array, self.potential.fingerprint())
-
-    def beyond(self, atoms: Atoms) -> dict[str, Any]:
-        """What else of atoms a result depends on, by name: masses, and what a black box can look at.
+    def described(self, atoms: Atoms) -> dict[str, Any]:
+        """All of atoms and potential that a result depends on, by name: the box of the dynamics or the primitive cell.
 
         Raises
         ------
         InputError
             For what a black box could look at but cannot be compared with what was there before.
         """
+        geometry = {"species": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell.array}
+        return {**geometry, "potential": self.potential.fingerprint(), **self._beyond(atoms)}
+
+    def _beyond(self, atoms: Atoms) -> dict[str, Any]:
+        """Masses that are not the standard ones, and what a black box can look at besides."""
+        from ldmd.potentials.black_box import AsePotential
         from ldmd.visible import seen_by_calculators, seen_by_dynamics
 
-        return seen_by_calculators(atoms) if self.is_black_box else seen_by_dynamics(atoms)
-
-    @property
-    def is_black_box(self) -> bool:
-        """Whether the potential is a calculator that may look at anything that ASE keeps with atoms."""
-        from ldmd.potentials.black_box import AsePotential
-
-        return isinstance(self.potential, AsePotential)
-
-    @functools.cached_property
-    def primitive_system(self) -> str:
-        """Digest of the primitive cell of a crystal with its masses, and the potential."""
-        atoms = self.primitive
-        parts = (atoms.numbers, atoms.positions, atoms.cell.array, atoms.get_masses())
-        return digest(*parts, self.potential.fingerprint())
+        black_box = isinstance(self.potential, AsePotential)
+        return seen_by_calculators(atoms) if black_box else seen_by_dynamics(atoms)
 
     @property
     def born_charges(self) -> dict[str, bytes]:
@@ -342,8 +332,6 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     found = read_structure_file(case.structure)
     unit = found.atoms
     atoms = in_reduced_cell(unit if settings.crystal is None else unit.repeat(settings.crystal.supercell))
-    if settings.crystal is None:
-        _require_disorder(atoms)
     potential = read_potential(case.settings.potential, case.folder, set(atoms.get_chemical_symbols()))
     if isinstance(potential, AsePotential):
         require_knows(atoms, potential)
@@ -353,7 +341,7 @@ def load_problem(case: Case, settings: Settings) -> Problem:
         field = "material.structure" if settings.crystal is None else "crystal.supercell"
         require_fits(atoms, potential.species, potential.switching, field)
     problem = Problem(case, settings, atoms, potential, None if settings.crystal is None else unit, found.remarks)
-    problem.beyond(atoms)
+    problem.described(atoms)
     force = problem.inspection.largest_force
     if not force <= NOT_A_MINIMUM:
         from ldmd.conservative_forces import require_conservative
@@ -364,16 +352,24 @@ def load_problem(case: Case, settings: Settings) -> Problem:
     return problem
 
 
-def _require_disorder(atoms: Atoms) -> None:
-    """Refuse a perfect crystal as if it were a glass.
+def require_disorder(problem: Problem) -> None:
+    """Refuse to compare the two methods for a perfect crystal that is given as if it were a glass.
 
     Its modes at Gamma of the given cell are degenerate, and in a small cell find nothing to scatter with.
+
+    Raises
+    ------
+    InputError
+        For many copies of a small primitive cell without a [crystal] section.
     """
     from ldmd.force_constants.crystal_symmetry import copies_in
 
+    if problem.unit is not None:
+        return
+    atoms = problem.atoms
     copies = copies_in(atoms)
     size = len(atoms) // copies
-    if len(atoms) == 1 or (copies > 1 and size <= LARGEST_CRYSTAL):
+    if len(atoms) == 1 or (copies >= MANY_COPIES and size <= LARGEST_CRYSTAL):
         value = f"{copies} {'copy' if copies == 1 else 'copies'} of a cell of {size} {'atom' if size == 1 else 'atoms'}"
         fix = "a perfect crystal: give one unit cell as the structure and add a [crystal] section"
         raise InputError("material.structure", value, fix)

@@ -27,6 +27,8 @@ Statistics = Literal["bose-einstein", "classical"]
 Broadening = Literal["gaussian", "lorentzian", "self-consistent"]
 SMALLEST_STEP = 1e-5
 """Angstrom. Differences of forces over less are rounding: 16 digits of some eV/Angstrom, twice divided by the step."""
+LARGEST_STEP = 0.5
+"""Angstrom. Atoms that far from their places feel something else than a minimum."""
 SHORTEST_PAIR = 0.5
 """Angstrom. No two atoms are closer (0.74 Angstrom in hydrogen), and without pairs there is no third order."""
 SHORTEST_STEP = 0.01
@@ -78,7 +80,7 @@ class Lattice(Section):
         "Angstrom",
         example=0.01,
         ge=SMALLEST_STEP,
-        le=0.5,
+        le=LARGEST_STEP,
     )
     pair_cutoff: float | None = option(
         None,

@@ -79,14 +79,10 @@ def stages_of(problem: Problem) -> tuple[str, ...]:
 
 def stage_parts(problem: Problem, stage: str) -> dict[str, Any]:
     """Everything the result of a stage depends on; its digest names the result."""
-    system = problem.primitive_system if stage in OF_PRIMITIVE else problem.geometry
-    beyond = problem.beyond(problem.primitive if stage in OF_PRIMITIVE else problem.atoms)
+    system = problem.described(problem.primitive if stage in OF_PRIMITIVE else problem.atoms)
     versions = {name: VERSIONS[name] for name in (stage, *BUILDS_ON[stage])}
     constants = _force_constants(problem, stage) if stage in OF_FORCE_CONSTANTS else {}
-    if problem.is_black_box:
-        beyond = {"seen by": "a calculator", **beyond}
-    structure = {"structure": beyond} if beyond else {}
-    return {"versions": versions, "system": system, **structure, **_inputs(problem, stage), **constants}
+    return {"versions": versions, "system": system, **_inputs(problem, stage), **constants}
 
 
 def replica_parts(problem: Problem) -> list[dict[str, Any]]:

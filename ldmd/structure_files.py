@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from ase.data import chemical_symbols
+from ase.geometry import minkowski_reduce
 
 from ldmd.bounded import read_text
 from ldmd.errors import InputError
@@ -69,7 +70,9 @@ SITES = 300
 EMPTIEST = 5000.0
 """Angstrom^3 per atom: a solid has some 10 to 100, with vacuum around it some 1000."""
 THINNEST = 0.5
-"""Angstrom between opposite faces of a cell."""
+"""Angstrom between opposite faces of a cell, in its shortest vectors."""
+FLATTEST = 1e-6
+"""Of the product of the lengths of three vectors: their volume, however skewed they are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,8 +175,11 @@ def _of_cif(text: str, path: Path) -> list[Atoms]:
         if not block.has_structure():
             continue
         shares = block.get("_atom_site_occupancy") or []
-        if not all(isinstance(share, int | float) and abs(share - 1.0) < 1e-3 for share in shares):
-            raise InputError(FIELD, path, "has sites that are partly occupied; give a structure with whole atoms")
+        partly = [share for share in shares if not isinstance(share, int | float) or abs(share - 1.0) > 1e-3]
+        if partly:
+            found_there = f"has {len(partly)} sites that are partly occupied ({str(partly[0])[:10]})"
+            fix = "give a structure with whole atoms, or write 1 where a site is meant to be full"
+            raise InputError(FIELD, path, f"{found_there}; {fix}")
         atoms = block.get_unsymmetrized_structure()
         if block.get_spacegroup(True).no == 1:
             atoms.set_pbc(True)
@@ -229,9 +235,13 @@ def _require_periodic(atoms: Atoms, path: Path) -> None:
     if lengths.max() > LONGEST:
         raise InputError(FIELD, path, f"a cell vector is {lengths.max():.3g} Angstrom long; at most {LONGEST:g} can be")
     volume = abs(float(np.linalg.det(cell)))
-    faces = np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)
-    if not volume > THINNEST * faces.max():
+    if not volume > FLATTEST * float(np.prod(np.linalg.norm(cell, axis=1))):
         fix = f"the cell has a volume of {volume:.3g} Angstrom^3: its vectors are (nearly) in one plane; mend them"
+        raise InputError(FIELD, path, fix)
+    with foreign_parser(FIELD, path, "give its lattice by shorter vectors"):
+        height = 1.0 / np.linalg.norm(np.linalg.inv(minkowski_reduce(cell)[0]), axis=0).max()
+    if height < THINNEST:
+        fix = f"the cell is {height:.3g} Angstrom across; no atom is so thin: mend its vectors"
         raise InputError(FIELD, path, fix)
     if volume > EMPTIEST * len(atoms):
         fix = f"the cell has {volume / len(atoms):.3g} Angstrom^3 per atom; a solid has less than {EMPTIEST:g}: mend it"

@@ -29,7 +29,9 @@ class Material(Section):
 
     name: str = option(..., "The material, as the report calls it.")
     structure: RelativePath = option(
-        "structure.extxyz", "A relaxed structure, relative to this folder; extended XYZ keeps the cell."
+        "structure.extxyz",
+        "A relaxed structure in this folder: extended XYZ (which ldmd writes), POSCAR, CIF, LAMMPS data, XSF or gen, "
+        "with masses, magnetic moments and charges where the file has them.",
     )
 
     @field_validator("name")
@@ -158,7 +160,8 @@ class Crystal(Section):
     born: RelativePath | None = option(
         None,
         "BORN file of phonopy, relative to this folder: Born charges and dielectric tensor for the splitting of "
-        "longitudinal and transverse modes of a polar crystal, which a short-ranged potential does not know.",
+        "longitudinal and transverse modes of a polar crystal, which a short-ranged potential does not know; left out, "
+        "those of the yaml file of force-constants, or of a file BORN beside it.",
         example='"BORN"',
     )
 

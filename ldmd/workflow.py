@@ -17,7 +17,7 @@ import numpy as np
 from ldmd.checkpoint import Checkpoint
 from ldmd.conservative_forces import require_conservative
 from ldmd.digest import digest
-from ldmd.problem import Problem
+from ldmd.problem import Problem, require_disorder
 from ldmd.progress import progress, replica_progress
 from ldmd.settings import Settings
 from ldmd.stages import DIAGNOSIS, WIDTH_STAGES, replica_parts, replica_settings, stage_parts
@@ -71,8 +71,8 @@ class Results:
 def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     """Run every stage that is missing.
 
-    A structure without usable force constants ends after its inspection, and a potential that cannot be
-    differentiated after lattice dynamics: its heat flux is not known.
+    A perfect crystal without its section is refused. A structure without usable force constants ends after its
+    inspection, and a potential that cannot be differentiated after lattice dynamics: its heat flux is not known.
 
     Raises
     ------
@@ -81,6 +81,7 @@ def run_comparison(problem: Problem, provenance: Mapping[str, Any]) -> Results:
     """
     from ldmd.diffusion import diffusion
 
+    require_disorder(problem)
     for remark in problem.remarks:
         logger.info("%s: %s", problem.settings.structure, remark)
     if not problem.inspection.usable:

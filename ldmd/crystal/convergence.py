@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -54,13 +55,13 @@ class MeshConvergence:
 
     @property
     def checks(self) -> tuple[Check, ...]:
-        """Whether the limits are known well enough."""
+        """Whether the limits are known well enough; one that is not above zero never is."""
         advice = "add finer meshes: what is extrapolated depends on how"
         pairs = itertools.product(enumerate(self.temperatures), enumerate(self.statistics))
         return tuple(
             Check(
                 f"error of the infinite mesh, {name}, {temperature:g} K",
-                float(self.error[t, s] / abs(self.limit[t, s])),
+                float(self.error[t, s] / self.limit[t, s]) if self.limit[t, s] > 0.0 else math.nan,
                 "<=",
                 CONVERGED,
                 "1",

@@ -157,7 +157,9 @@ def supercell_of(primitive: Atoms, matrix: Matrix) -> Supercell:
         return repeated(primitive, (int(whole[0]), int(whole[1]), int(whole[2])), "sites")
     if whole.shape != (3, 3) or round(np.linalg.det(whole)) < 1:
         raise InputError("supercell", np.asarray(matrix).tolist(), "give three positive integers or a 3 x 3 matrix")
-    return matched(primitive, make_supercell(primitive, whole))
+    atoms = make_supercell(primitive, whole)
+    atoms.info = dict(primitive.info)  # which ASE leaves behind
+    return matched(primitive, atoms)
 
 
 def box_for(primitive: Atoms, reach: float) -> tuple[int, int, int]:

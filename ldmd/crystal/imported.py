@@ -114,6 +114,7 @@ class ImportedForceConstants:
         from ldmd.crystal.force_constants import CrystalForceConstants
         from ldmd.crystal.phono3py_files import require_finite
         from ldmd.crystal.reach import end_checks
+        from ldmd.crystal.symmetry_of_waves import symmetry_check
         from ldmd.force_constants.crystal_projection import restored
 
         found = self._finished() if self.third is not None and h5py.is_hdf5(self.third) else self._of_forces()
@@ -123,7 +124,7 @@ class ImportedForceConstants:
         of_second = of_third if same else self._of_primitive(found.second.supercell)
         second, mended = restored(found.second.in_order_of(of_second))
         third, too = restored(found.third.in_order_of(of_third))
-        checks = (*_mended_checks((*mended, *too)), *end_checks(second, third))
+        checks = (*_mended_checks((*mended, *too)), *end_checks(second, third), symmetry_check(second))
         return CrystalForceConstants(second, third, electrostatics=self._electrostatics(found), found_on_import=checks)
 
     def _finished(self) -> CrystalForceConstants:

@@ -5,8 +5,7 @@ With the linewidth gamma (HWHM, rad/ps) of every mode (q, m) and the strengths v
 kappa_ab = 1/(N V) sum_q sum_mn c_mn Re(v^a_mn v^b_mn*) tau_mn,
 tau_mn = (gamma_m + gamma_n) / [(gamma_m + gamma_n)^2 + (w_m - w_n)^2].
 
-The terms m = n and those of degenerate bands are the relaxation-time approximation (RTA), all others the interband
-part. Kernels differ in c_mn:
+The terms m = n are the relaxation-time approximation (RTA), all others the interband part. Kernels differ in c_mn:
 
 * ``qhgk``: hbar w_m w_n (n_m - n_n) / [T (w_n - w_m)] (Isaeva et al., Nat. Commun. 10, 3853 (2019), Eq. 9),
 * ``njc23``: the same times (w_m + w_n)^2 / (4 w_m w_n) (that paper's supplement, Eq. 19, first term),
@@ -14,11 +13,9 @@ part. Kernels differ in c_mn:
   velocity operator is v_mn 2 sqrt(w_m w_n) / (w_m + w_n)).
 
 Classically C = k_B, and ``wigner`` is ``qhgk`` exactly. Where bands are degenerate only the sum over all of their pairs
-is independent of the choice of eigenvectors, of the axes and of the lattice vectors. Along any direction it is the
-sum over the bands that split off in that direction, so that it belongs to the RTA. Other programs take for v_mm the
-group velocity as symmetry has it, and miss what is left of degenerate bands; it is also given on its own. It fades as
-the mesh is refined, for it comes from lines of high symmetry. The direct solution has group velocities of that kind,
-and is completed by the same share.
+is independent of the choice of eigenvectors. The RTA takes for v_mm the group velocity as symmetry has it; what is
+left of degenerate bands is counted as interband and also given on its own: it goes as 1/gamma like the RTA, and fades
+as the mesh is refined, for it comes from lines of high symmetry.
 """
 
 from __future__ import annotations
@@ -169,17 +166,17 @@ class MeshConductivity:
     isotopes: np.ndarray = quantity(("q", "band"), "rad/ps", "linewidth by isotopes, HWHM; 0 where not asked for")
     heat_capacities: np.ndarray = quantity(("temperature", "statistics", "q", "band"), "eV/K", "of each mode")
     relaxation_time: np.ndarray = quantity(
-        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "relaxation-time approximation"
+        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "relaxation-time approximation, intraband"
     )
     kernels: tuple[str, ...]
     interband: np.ndarray = quantity(
         ("kernel", "temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "interband part of each kernel"
     )
     degenerate: np.ndarray = quantity(
-        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "what of relaxation_time group velocities have not"
+        ("temperature", "statistics", "xyz", "xyz_"), "W/(m K)", "what of every interband part is of degenerate bands"
     )
     per_mode: np.ndarray = quantity(
-        ("temperature", "statistics", "q", "band"), "W/(m K)", "relaxation-time contributions, trace/3"
+        ("temperature", "statistics", "q", "band"), "W/(m K)", "intraband contributions, trace/3"
     )
     per_mode_interband: np.ndarray = quantity(
         ("temperature", "statistics", "q", "band"), "W/(m K)", "interband contributions of the first kernel, trace/3"
@@ -190,8 +187,8 @@ class MeshConductivity:
     def tensor(self, part: str = "total", kernel: Kernel = "qhgk") -> np.ndarray:
         """(temperature, statistics, 3, 3) W/(m K) of a part.
 
-        ``relaxation time``, ``interband``, ``total`` (their sum: QHGK with the kernel of that name), ``direct`` (with
-        what its group velocities miss of degenerate bands), or ``direct total`` (direct and interband).
+        ``relaxation time``, ``interband``, ``total`` (their sum: QHGK with the kernel of that name), ``direct``, or
+        ``direct total`` (direct and interband).
 
         Raises
         ------
@@ -205,8 +202,7 @@ class MeshConductivity:
             "total": self.relaxation_time + interband,
         }
         if self.direct is not None:
-            direct = self.direct.kappa + self.degenerate
-            parts |= {"direct": direct, "direct total": direct + interband}
+            parts |= {"direct": self.direct.kappa, "direct total": self.direct.kappa + interband}
         if part not in parts:
             raise InputError("conductivity", part, f"choose from {', '.join(parts)}")
         return np.asarray(parts[part])
@@ -328,13 +324,13 @@ class Parts:
     intraband: np.ndarray
     interband: np.ndarray
     degenerate: np.ndarray
-    """Part of ``intraband``: what group velocities, as symmetry has them, do not have."""
+    """Part of ``interband``."""
 
 
 def band_pairs(
     bands: Bands, gamma: np.ndarray, statistics: Statistics, temperature: float, kernel: Kernel = "qhgk"
 ) -> Parts:
-    """Of degenerate bands and of other pairs, for linewidths (q, band), HWHM in rad/ps, equal where degenerate."""
+    """Contributions of single bands and of pairs, for linewidths (q, band), HWHM in rad/ps, equal where degenerate."""
     parts = [np.empty(bands.squares.shape) for _ in range(3)]
     scale = CONDUCTIVITY / (bands.volume * bands.weights.sum()) * bands.weights
     carrying = bands.vibrating & scattered(bands, gamma)
@@ -343,9 +339,8 @@ def band_pairs(
         every = weight[:, :, None] * bands.strengths[q]
         own = np.diagonal(weight)[:, None] * bands.squares[q]
         together = np.abs(frequencies[:, None] - frequencies[None, :]) < DEGENERATE
-        parts[0][q] = (every * together[:, :, None]).sum(axis=1)
-        parts[1][q] = (every * ~together[:, :, None]).sum(axis=1)
-        parts[2][q] = parts[0][q] - own
+        parts[0][q], parts[1][q] = own, every.sum(axis=1) - own
+        parts[2][q] = (every * together[:, :, None]).sum(axis=1) - own
     return Parts(*parts)
 
 

@@ -51,7 +51,7 @@ HOT = 1e6
 """K, T_b above."""
 MEMORY = 8e9
 """Bytes that dense arrays may take."""
-SHEAR = 1e-9 * np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 2.3], [5.1, 0.0, 0.0]])
+SHEAR = 1e-10 * np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 2.3], [5.1, 0.0, 0.0]])
 """Of the vectors of a primitive cell, in these vectors; the numbers keep different diagonals different."""
 SAME_WAVE_VECTOR = 1e-5
 """In reciprocal vectors."""
@@ -281,7 +281,7 @@ def _prepared(
 
 
 def _without_ties(primitive: Atoms) -> Atoms:
-    """The primitive cell sheared by some 1e-9 along its own vectors, which changes no result in its first 8 digits.
+    """The primitive cell sheared by some 1e-10 along its own vectors, which changes no result in its first 8 digits.
 
     phono3py cuts space into tetrahedra along the shortest diagonal of a microcell. Where several are equally short (in
     every hexagonal lattice, in quartz by 0.5 % of the conductivity) rounding chooses one; this shear does.

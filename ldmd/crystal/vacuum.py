@@ -32,6 +32,7 @@ def vacuum_checks(atoms: Atoms) -> tuple[Check, ...]:
         return ()
     advice = (
         f"a layer, a wire or a molecule in a box: conductivities are per volume of the cell, {atoms.get_volume():.1f} "
-        f"Angstrom^3, empty space included; for a layer of thickness d multiply them by {height:.3f} Angstrom / d"
+        f"Angstrom^3, empty space included, and means over three axes; for a layer of thickness d read the tensor "
+        f"along the layer and multiply it by {height:.3f} Angstrom / d"
     )
     return (Check("empty space between planes of atoms", gap, "<=", WIDEST_GAP, "Angstrom", advice),)

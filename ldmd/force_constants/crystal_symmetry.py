@@ -79,7 +79,8 @@ def operations_of(atoms: Atoms, precision: float = SYMMETRY_PRECISION, by_mass: 
     fractions, kinds = atoms.get_scaled_positions(wrap=True), kinds_of(atoms, masses=by_mass)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # spglib's, of how it reports errors
-        dataset = spglib.get_symmetry_dataset((atoms.cell.array, fractions, kinds.tolist()), symprec=precision)
+        listed = (atoms.cell.array.tolist(), fractions.tolist(), kinds.tolist())
+        dataset = spglib.get_symmetry_dataset(listed, symprec=precision)
     if dataset is None or len(dataset.rotations) <= 1:
         return identity(len(atoms))
     images = _images(fractions, kinds, atoms.cell.array, dataset.rotations, dataset.translations, 10.0 * precision)

@@ -32,6 +32,8 @@ STRAINS = tuple((a, b) for a in range(3) for b in range(a, 3))
 QUIET = 1e-8
 """eV/Angstrom: over the square of a step of 0.03 Angstrom it is 1e-5 eV/Angstrom^3 of a third-order constant. A larger
 noise is named."""
+SHIFT = 1e-3
+"""Angstrom: a thousand times what single precision tells apart in a cell of ten Angstrom."""
 MANY = 6.0
 """Standard deviations that the largest of many numbers reaches by chance."""
 BOND = 2.5
@@ -194,8 +196,9 @@ def _bench(subject: Subject, atoms: Atoms, thresholds: Thresholds, rattle: float
 
 
 def measured_noise(bench: _Bench) -> Noise:
-    """Root mean square differences under rigid translations and exchanges of like atoms: only round-off changes.
+    """Root mean square differences under exchanges of like atoms and rigid translations by up to ``SHIFT``.
 
+    Only round-off changes: a dependence on where the atoms are, as a grid brings it, is not felt over so short a way.
     That of the energy is at least the distance of two numbers of its size, in single precision if all energies are
     such numbers: within one such distance all translations may give the same.
     """
@@ -203,7 +206,7 @@ def measured_noise(bench: _Bench) -> Noise:
     for _ in range(4):
         order = _like_permutation(bench.atoms.numbers, bench.generator)
         moved = bench.atoms[order]
-        moved.positions += bench.generator.uniform(-1.0, 1.0, size=3)
+        moved.positions += bench.generator.uniform(-SHIFT, SHIFT, size=3)
         moved.wrap()
         energy, found = bench.subject.energy_and_forces(moved)
         energies.append(energy)

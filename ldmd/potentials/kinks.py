@@ -32,7 +32,8 @@ EnergyAndForces = Callable[[Atoms], tuple[float, np.ndarray]]
 SPACING = 1e-3
 """Angstrom between the points on either side."""
 FINE = 1e-4
-"""The same for pairs of a structure that has many near their radii: others should not cross theirs on the way."""
+"""The same for third derivatives where there is no noise, and for pairs of a structure that has many near their radii:
+others should not cross theirs on the way."""
 CLOSE = 1e-8
 """The same for energy and force, if the noise of the forces is below ``QUIET``."""
 QUIET = 1e-10
@@ -174,7 +175,8 @@ def _kink(
     nearest = float(off.min(initial=math.inf))
     count = int(np.count_nonzero(off <= step)) // 2
     sizes = np.max([_jumps(ask, *moved, noise) for moved in _moved_pairs(atoms, pair, radius)], axis=0)
-    floors = (noise.energy, noise.force, noise.force / SPACING, noise.force / SPACING**2)
+    spacing = FINE if noise.force < QUIET else SPACING
+    floors = (noise.energy, noise.force, noise.force / SPACING, noise.force / spacing**2)
     energy, force, curvature, third = (
         float(size) if size > FLOOR * floor else 0.0 for size, floor in zip(sizes, floors, strict=True)
     )
@@ -207,8 +209,10 @@ def _moved_pairs(atoms: Atoms, pair: tuple[str, str], radius: float) -> list[tup
 def _jumps(ask: EnergyAndForces, atoms: Atoms, atom: int, direction: np.ndarray, noise: Noise) -> tuple[float, ...]:
     """Sizes of the jumps of the energy, of the force along the direction, of its slope and of its curvature."""
     wide = _limits(ask, atoms, atom, direction, SPACING)
-    close = _limits(ask, atoms, atom, direction, CLOSE) if noise.force < QUIET else wide
-    return close[0], close[1], wide[2], wide[3]
+    if noise.force >= QUIET:
+        return wide
+    close, fine = (_limits(ask, atoms, atom, direction, spacing) for spacing in (CLOSE, FINE))
+    return close[0], close[1], wide[2], fine[3]
 
 
 def _limits(ask: EnergyAndForces, atoms: Atoms, atom: int, direction: np.ndarray, spacing: float) -> tuple[float, ...]:

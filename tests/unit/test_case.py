@@ -403,6 +403,33 @@ def test_a_file_that_is_not_text_is_refused(folder: Path) -> None:
         load_case(folder)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a = " + "[\n" * 10_000, "nested too deeply"),
+        ("a = " + "{ a = " * 600, "nested too deeply"),
+        ("a" + ".a" * 100_000 + " = 1", "line 1: longer than 4000 characters"),
+        ("a" + ".a" * 1500 + " = 1", ""),
+        ("[dynamics]\nseed = " + "9" * 5000, "line 2: longer than 4000 characters"),
+        *((f"[lattice]\nwidth = {'[' * depth}1{']' * depth}", "") for depth in (10, 100, 200, 300, 400, 500)),
+        *((f"{SMALLEST}arguments = {'{ a = ' * depth}1{' }' * depth}", "") for depth in (10, 100, 200, 300, 400, 500)),
+    ],
+    ids=lambda value: value[:12] if len(value) < 100 else f"{value[:8]}...{len(value)}",
+)
+def test_no_text_is_too_deep_or_too_long_for_one_line(text: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_settings(text)
+    assert words in str(caught.value)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 500
+
+
+def test_a_huge_file_is_no_case(folder: Path) -> None:
+    with (folder / "case.toml").open("wb") as file:
+        file.truncate(20 * 2**30)  # nothing of it is on the disk
+    with pytest.raises(InputError, match="more than 131072 bytes are no settings"):
+        load_case(folder)
+
+
 def settings_strategy() -> st.SearchStrategy[Settings]:
     """Sound settings of every kind: all fields at once, floats with all their digits."""
     # Round-off of decimal fractions is part of it: a flux interval of 3 x 0.7 fs is a multiple of 0.7 fs.
@@ -442,7 +469,7 @@ def settings_strategy() -> st.SearchStrategy[Settings]:
         smearing=st.none() | st.floats(1e-3, 50),
         direct=st.booleans(),
     )
-    printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
+    printable = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1).filter(lambda name: ".." not in name)
     return st.builds(
         Settings,
         material=st.builds(Material, name=printable, structure=printable.map(lambda name: f"a/{name}")),

@@ -175,7 +175,7 @@ def test_a_missing_file(ldmd: Callable[..., Run], case: Path, missing: str) -> N
         ("length_ps = 4", "length_ns = 4", "dynamics.length_ns", "4", "did you mean length_ps?"),
         ("length_ps = 4", 'length_ps = "4 ps"', "dynamics.length_ps", '"4 ps"', "a number in ps, without"),
         ("replicas = 1", "replicas = 1.5", "dynamics.replicas", "1.5", "a whole number"),
-        ("width = 0.6", "width = -0.6", "lattice.width", "-0.6", "in rad/ps, greater than 0"),
+        ("width = 0.6", "width = -0.6", "lattice.width", "-0.6", "in rad/ps, at least 0.001"),
         ("[lattice]", "[lattise]", "lattise", "{temp", "did you mean lattice?"),
         ("width = 0.6", "width 0.6", "case.toml", "line ", "not TOML"),
     ],

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from polar_crystal import CHARGE, DIELECTRIC, force_constants, splitting, write_finished, write_forces, zincblende
 from spring_crystal import primitive_cell, springs
 
+from ldmd import safe_files
 from ldmd.crystal import phono3py_engine
 from ldmd.crystal.force_constants import CrystalForceConstants
 from ldmd.crystal.imported import ImportedForceConstants
@@ -217,6 +218,18 @@ def _optical(constants: ForceConstants) -> np.ndarray:
     return strength * np.kron(signs[supercell.home][:, None] * signs[None, :], np.eye(3))
 
 
+def test_force_constants_without_the_symmetry_of_the_structure_fail(polar: ForceConstants, tmp_path: Path) -> None:
+    """One of four equal bonds is stiffer than the others."""
+    assert polar.second is not None
+    supercell, second = polar.supercell, polar.second.tolil()
+    first = int(supercell.home[0])
+    lengths = supercell.atoms.get_distances(first, range(len(supercell.atoms)), mic=True)
+    bond = int(np.flatnonzero(np.abs(lengths - 2.338) < 0.01)[0])
+    second[:3, 3 * bond : 3 * bond + 3] *= 1.1
+    found = imported(dataclasses.replace(polar, second=sp.csr_array(second)), tmp_path)
+    assert "frequencies of equivalent waves, of the highest" in failed(found)
+
+
 # Ends of supercells
 
 
@@ -229,6 +242,13 @@ def test_force_constants_that_reach_half_the_supercell_fail(tmp_path: Path) -> N
     checks = {check.name: check for check in end_checks(large, small)}
     assert not checks[name].passed and all(check.passed for check in checks.values() if check.name != name)
     assert all(check.passed for check in end_checks(large, large))
+
+
+def test_a_reach_of_exactly_half_the_supercell_fails(polar: ForceConstants) -> None:
+    """Atoms half a supercell apart see each other from two sides."""
+    half = 1.5 * float(polar.supercell.primitive.cell.lengths().min())
+    for reach, names in ((half, {"reach of order 2", "reach of order 3"}), (half - 0.15, set())):
+        assert failed(CrystalForceConstants(polar, polar, reach=(reach, reach))) == names
 
 
 def test_a_triplet_that_goes_half_around_the_cell_fails(polar: ForceConstants) -> None:
@@ -421,3 +441,38 @@ def test_the_unit_of_one_order_alone_is_not_enough(polar: ForceConstants, tmp_pa
         file["physical_unit"] = [b"Ry/au^2"]
     with pytest.raises(InputError, match="unit of force constants = Ry/au"):
         assert ImportedForceConstants(*paths).constants
+
+
+# Datasets of the wrong kind
+
+WRONG = {
+    "text": np.array([b"a", b"b"]),
+    "one number": np.float64(1.0),
+    "nothing": np.zeros(0),
+    "complex": np.ones((2, 2, 3, 3), dtype=complex),
+    "yes and no": np.ones((2, 2), dtype=bool),
+    "records": np.zeros(2, dtype=[("a", float), ("b", int)]),
+    "not a number": np.full((2, 2, 3, 3), np.nan),
+    "fractions": np.array([0.5, 1.5]),
+}
+
+
+@pytest.mark.parametrize("kind", [*WRONG, "a group"])
+def test_datasets_of_another_kind_are_one_line(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(safe_files, "_require_sound", lambda *_: None)  # a process for each of these files takes time
+    atoms = zincblende()
+    constants = of_supercell(repeated(atoms, (1, 1, 1), "sites"), *springs(atoms, 2.6))
+    for place, names in ((1, ("fc3", "p2s_map")), (2, ("force_constants", "p2s_map", "physical_unit"))):
+        for name in names:
+            if (name, kind) == ("physical_unit", "text"):
+                continue
+            paths = write_finished(constants, tmp_path / f"{place}{name}")
+            with h5py.File(paths[place], "r+") as file:
+                del file[name]
+                if kind in WRONG:
+                    file[name] = WRONG[kind]
+                else:
+                    file.create_group(name)
+            with pytest.raises(InputError) as caught:
+                assert ImportedForceConstants(*paths).constants
+            assert "\n" not in str(caught.value)

@@ -10,8 +10,15 @@ from ase import Atoms
 from ase.build import bulk
 
 from ldmd import netcdf
-from ldmd.crystal.convergence import MeshConvergence, commensurate, commensurate_grid, mesh_convergence
+from ldmd.crystal.convergence import (
+    MeshConvergence,
+    commensurate,
+    commensurate_grid,
+    infinite_mesh,
+    mesh_convergence,
+)
 from ldmd.crystal.force_constants import primitive_of, supercell_of
+from ldmd.crystal.ledger import infinite, lattice_steps
 from ldmd.crystal.mesh import (
     KERNELS,
     Bands,
@@ -202,6 +209,27 @@ def test_extrapolation(result: MeshConductivity) -> None:
     assert bent.checks[1].passed and not mesh_convergence(exact[:3]).checks[0].passed
     again, _ = netcdf.from_bytes(MeshConvergence, netcdf.to_bytes(bent, {}))
     np.testing.assert_array_equal(again.limit, bent.limit)
+
+
+def test_a_limit_that_cannot_be_is_that_of_the_finest_mesh(result: MeshConductivity) -> None:
+    """Meshes so coarse that the line through them ends below zero; the ledger of such meshes is one of the finest."""
+    coarse = [on_mesh(result, n, np.array([9.0 * (1.0 - 2.6 / n), 20.0 - 1.0 / n])) for n in (3, 4, 5)]
+    straight, _ = infinite_mesh(np.array([27, 64, 125]), np.array([5.0, 1.0, 0.5]))
+    assert straight < 0.0
+    falling = [on_mesh(result, n, np.array([value, 20.0])) for n, value in ((3, 5.0), (4, 1.0), (5, 0.5))]
+    found = mesh_convergence(falling)
+    assert found.limit[0, 0] == 0.5 and found.limit[0, 1] == pytest.approx(20.0)
+    assert found.error[0, 0] == pytest.approx(0.5 - float(straight))
+    assert not found.checks[0].passed and found.checks[1].passed
+    assert mesh_convergence(coarse).limit[0, 0] == pytest.approx(9.0)
+    falling = [dataclasses.replace(mesh, direct=None) for mesh in falling]
+    between = falling[-1].isotropic(300.0, "bose-einstein", "interband")
+    assert dict(infinite(falling, 300.0))["bose-einstein"] == pytest.approx(0.5 + between)
+    box = on_mesh(falling[0], 2, np.array([0.1, 0.2]))
+    steps = lattice_steps(falling, box, 300.0)
+    assert steps.relaxation_times.value == 0.5 and steps.relaxation_times.standard_error > 0.5
+    total = steps.relaxation_times.value + sum(step.value for step in steps.steps)
+    assert total == pytest.approx(steps.classical), "the ledger still leads from one to the other"
 
 
 def test_meshes_that_cannot_be_extrapolated(result: MeshConductivity) -> None:

@@ -13,6 +13,7 @@ from random_crystal import random_modes, random_third
 from small_case import replace_in
 
 from ldmd.case import load_case
+from ldmd.commands import check_case, compare_case
 from ldmd.errors import InputError
 from ldmd.force_constants.autodiff import second_order, third_order
 from ldmd.force_constants.crystal_symmetry import copies_in
@@ -127,9 +128,9 @@ def test_a_perfect_crystal_without_a_section_for_it_is_refused(crystal: Atoms, t
     (tmp_path / "case.toml").write_text(text)
     (tmp_path / "Si.sw").write_bytes((CASES / "silicon" / "Si.sw").read_bytes())
     write_structure(crystal, tmp_path / "structure.extxyz")
-    case = load_case(tmp_path)
-    with pytest.raises(InputError) as caught:
-        load_problem(case, case.settings)
+    for command in (check_case, compare_case):
+        with pytest.raises(InputError) as caught:
+            command(tmp_path, False, *((None, "ldmd compare") if command is compare_case else ()))
     assert str(caught.value).startswith("material.structure = 32 copies of a cell of 2 atoms: a perfect crystal: give")
     assert "add a [crystal] section" in str(caught.value)
     write_structure(bulk("Si", a=AT_REST), tmp_path / "structure.extxyz")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import struct
+import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import typer
 
+from ldmd import cli, commands
 from ldmd.errors import InputError
 from ldmd.foreign import BAD_DATA, LONGEST_REASON, foreign_parser, reading
 
@@ -94,3 +99,15 @@ def test_the_words_may_be_the_callers() -> None:
 def test_numbers_that_overflow_inside_do_not_warn() -> None:
     with foreign_parser("file", "a", "mend it"):
         assert np.isinf(np.array([1e300]) * 1e300).all()
+
+
+def test_json_stays_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def noisy(*_: object) -> SimpleNamespace:
+        sys.stdout.write("Warning: point group symmetries of supercell and primitivecell are different.\n")
+        return SimpleNamespace(summary={"kappa": 1.0}, lines=[], exit_code=0)
+
+    monkeypatch.setattr(commands, "compare_one", noisy)
+    (tmp_path / "case.toml").write_text('[material]\nname = "a"\n[potential]\nkind = "tersoff"\nparameters = "a"\n')
+    with pytest.raises(typer.Exit):
+        cli.compare(tmp_path, as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"kappa": 1.0}

@@ -82,7 +82,7 @@ def test_other_moments_give_other_results_of_a_case_that_has_some(folder: Path, 
     assert explain_stages(folder, False)[0] == "modes: stored"
     for moment, stiffness in ((0.0, 1.0), (0.5, 1.1)):
         write_structure(with_moments(disordered, moment), folder / "structure.extxyz")
-        assert explain_stages(folder, False)[0] == "modes: to be computed (changed: structure.magnetic moments)"
+        assert explain_stages(folder, False)[0] == "modes: to be computed (changed: system.magnetic moments)"
         assert highest(folder) == pytest.approx(parallel * np.sqrt(stiffness / 1.4), rel=1e-7)
     write_structure(disordered, folder / "structure.extxyz")
     assert explain_stages(folder, False)[0] == "modes: stored"
@@ -93,7 +93,7 @@ def test_other_masses_give_other_results_of_a_case_that_has_some(folder: Path, d
     atoms = disordered.copy()
     atoms.set_masses(4.0 * atoms.get_masses())
     write_structure(atoms, folder / "structure.extxyz")
-    assert explain_stages(folder, False)[0] == "modes: to be computed (changed: structure.masses)"
+    assert explain_stages(folder, False)[0] == "modes: to be computed (changed: system.masses)"
     assert highest(folder) == pytest.approx(before / 2.0, rel=1e-9)
     assert any(
         "masses of Cu in amu (atoms), standard 63.546: 254.184 (7)" in line for line in check_case(folder, False)[0]
@@ -136,6 +136,17 @@ def test_a_primitive_cell_knows_moments() -> None:
     assert sorted(found.get_initial_magnetic_moments()) == [-1.0, 1.0]
     cubic, tetragonal = operations_of(primitive_of(copper()), by_mass=True), operations_of(found, by_mass=True)
     assert (len(cubic), len(tetragonal)) == (48, 16)
+
+
+@pytest.mark.parametrize("matrix", [(2, 1, 3), [[1, 1, 0], [0, 2, 0], [0, 0, 1]]])
+def test_a_supercell_keeps_what_a_calculator_may_look_at(matrix: list) -> None:
+    unit = copper("antiparallel")
+    unit.info["spin"] = 3
+    primitive = primitive_of(unit)
+    found = supercell_of(primitive, matrix)
+    assert found.atoms.info == {"spin": 3}
+    expected = primitive.get_initial_magnetic_moments()[found.sites]
+    np.testing.assert_array_equal(found.atoms.get_initial_magnetic_moments(), expected)
 
 
 def test_the_symmetry_of_phono3py_knows_moments() -> None:

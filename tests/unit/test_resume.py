@@ -56,6 +56,19 @@ def stop(case: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]
     return subprocess.CompletedProcess([], process.returncode, out, err)
 
 
+def lose_a_worker(case: Path) -> subprocess.CompletedProcess[str]:
+    """Start a comparison and kill the process of its dynamics, as a machine does that runs out of memory."""
+    before = stamps(case)
+    process = start("compare", "glass", folder=case.parent)
+    wait_for(lambda: bool(stamps(case) - before), process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (worker,) = [int(n) for n in children if b"spawn_main" in Path(f"/proc/{n}/cmdline").read_bytes()]
+    os.kill(worker, signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert stamps(case), "the dynamics ended before the signal came"
+    return subprocess.CompletedProcess([], process.returncode, out, err)
+
+
 def finish(folder: Path) -> tuple[Trajectory, dict[str, object]]:
     """Run the comparison to its end: the trajectory, and the numbers of the summary."""
     process = start("compare", "glass", folder=folder)
@@ -116,6 +129,12 @@ def test_a_killed_and_interrupted_comparison_gives_the_same_numbers(tmp_path: Pa
     interrupted = stop(case, signal.SIGINT)
     assert interrupted.returncode == 130
     assert interrupted.stderr == STOPPED
+    terminated = stop(case, signal.SIGTERM)
+    assert (terminated.returncode, terminated.stderr) == (143, STOPPED)
+    alone = lose_a_worker(case)
+    assert alone.returncode == 2
+    assert alone.stderr.startswith("ldmd: dynamics.replicas = 1: a process of the dynamics was killed or crashed")
+    assert alone.stderr.count("\n") == 1
     assert not (tmp_path / "again" / "reports").exists()
 
     trajectory, summary = finish(tmp_path / "again")

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from polar_crystal import force_constants, zincblende
 
 from ldmd.crystal import kaldo_engine
+from ldmd.crystal.convergence import MeshConvergence
 from ldmd.crystal.electrostatics import Electrostatics
 from ldmd.crystal.force_constants import CrystalForceConstants
 from ldmd.crystal.mesh import (
@@ -98,6 +99,22 @@ def test_one_mode_without_a_channel_is_left_out_and_counted(bands: Bands) -> Non
 )
 def test_conductivities_that_no_crystal_has_fail(bands: Bands, tensor: np.ndarray, names: set[str]) -> None:
     assert failed(result(bands, np.linspace(0.5, 1.0, COUNT), tensor)) == names
+
+
+@pytest.mark.parametrize(("limit", "passes"), [(7.2, True), (-7.2, False), (0.0, False), (np.nan, False)])
+def test_an_infinite_mesh_below_zero_is_not_known(limit: float, passes: bool) -> None:
+    found = MeshConvergence(
+        part="total",
+        kernel="qhgk",
+        power=1.0,
+        wave_vectors=np.array([27, 64, 125]),
+        temperatures=np.array([300.0]),
+        statistics=("classical",),
+        kappa=np.full((3, 1, 1), 5.0),
+        limit=np.array([[limit]]),
+        error=np.array([[0.01]]),
+    )
+    assert [check.passed for check in found.checks] == [passes]
 
 
 def test_translations_are_what_moves_all_atoms_alike() -> None:

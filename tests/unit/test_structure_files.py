@@ -109,6 +109,7 @@ REFUSED = {
     "a cell of 1e5": (xyz(HEADER.replace("5.65", "1e5")), "cell vector"),
     "a cell of 500": (xyz(HEADER.replace("5.65", "500")), "per atom"),
     "a cell without volume": (xyz(HEADER.replace("0 5.65 0", "5.65 0 0")), "in one plane"),
+    "a cell thinner than an atom": (xyz(HEADER.replace('="5.65 0', '="0.3 0')), "0.3 Angstrom across"),
     "an infinite cell": (xyz(HEADER.replace("5.65", "inf")), "finite"),
     "a slab": (xyz(HEADER.replace("T T T", "T T F")), "periodic"),
     "a molecule": (xyz(""), "periodic"),
@@ -117,8 +118,9 @@ REFUSED = {
     "a label of capitals": (xyz(species="GA As Ga As"), "is it Ga? then write Ga"),
     "zero bytes": (xyz().encode() + b"\0", "binary"),
     "every byte": (bytes(range(256)) * 8, "binary"),
+    "a line without end": (xyz(HEADER + " note=" + "x" * 200_000), "a line has more than"),
     "half an archive": (gzip.compress(xyz().encode())[:40], "damaged archive"),
-    "a bomb": (gzip.compress(b" " * (LARGEST + 100), 9), "unpacks to more than 64 MiB"),
+    "a bomb": (gzip.compress(b" " * (LARGEST + 100), 9), f"unpacks to more than {LARGEST // 2**20} MiB"),
 }
 
 
@@ -141,7 +143,15 @@ def test_garbage_of_any_ending(tmp_path: Path, ending: str) -> None:
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "sparse.extxyz").open("wb") as file:
         file.truncate(20 * 2**30)
-    assert "is larger than 64 MiB" in refused(tmp_path / "sparse.extxyz")
+    assert f"is larger than {LARGEST // 2**20} MiB" in refused(tmp_path / "sparse.extxyz")
+
+
+def test_a_skewed_cell_is_read_as_it_is(tmp_path: Path) -> None:
+    """However thin it is in its own vectors; the lattice is what counts."""
+    atoms = bulk("Si")
+    atoms.set_cell(np.array([[1, 0, 0], [7, 1, 0], [5, -9, -1]]) @ atoms.cell.array)
+    write_structure(atoms, tmp_path / "a.extxyz")
+    np.testing.assert_allclose(read_structure(tmp_path / "a.extxyz").cell.array, atoms.cell.array, atol=1e-11)
 
 
 def with_masses(name: str, masses: str) -> str:

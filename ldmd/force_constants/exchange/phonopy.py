@@ -26,7 +26,7 @@ from ldmd.force_constants.exchange.files import array_of, believable, require_fi
 from ldmd.force_constants.exchange.kinds import split_names
 from ldmd.force_constants.exchange.supercell import Supercell, matched, repeated
 from ldmd.foreign import foreign_parser
-from ldmd.safe_files import load_yaml, open_hdf5
+from ldmd.safe_files import load_yaml, open_hdf5, text_in
 from ldmd.store import write_atomically
 
 _BOHR = physical.physical_constants["Bohr radius"][0] * 1e10
@@ -249,7 +249,7 @@ def _hdf5(path: Path, count: int) -> tuple[np.ndarray, np.ndarray | None, str | 
 
 
 def _unit_in(file: h5py.File) -> str | None:
-    return str(file["physical_unit"][0].decode()) if "physical_unit" in file else None
+    return text_in(file, "physical_unit") if "physical_unit" in file else None
 
 
 def _factor(path: Path, unit: str) -> float:

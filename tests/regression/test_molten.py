@@ -26,10 +26,10 @@ parameters = "Si.sw"
 temperatures = [300]
 
 [dynamics]
-temperature = 6000
-length_ps = 3
+temperature = 5000
+length_ps = 2
 replicas = 1
-equilibration_ps = 1
+equilibration_ps = 0.5
 frame_interval_ps = 0.1
 
 [anharmonicity]
@@ -57,7 +57,7 @@ def compared(folder: Path, output: Path) -> tuple[int, str, dict[str, Any]]:
 def test_molten_silicon_is_recognised_before_anything_is_compared(folder: Path, tmp_path: Path) -> None:
     code, line, summary = compared(folder, tmp_path)
     assert code == 4 and summary["exit_code"] == 4
-    assert "Lattice dynamics does not apply at 6000 K: atoms diffuse: Si (" in line
+    assert "Lattice dynamics does not apply at 5000 K: atoms diffuse: Si (" in line
     assert summary["verdict"]["verdict"] == "does not apply" and summary["verdict"]["agree"] is None
     motion = summary["dynamics"]["motion"]["Si"]
     assert motion["motion"] == "diffuses" and motion["moved"]["value"] > 0.9
@@ -70,11 +70,10 @@ def test_molten_silicon_is_recognised_before_anything_is_compared(folder: Path, 
 
 def test_a_hot_crystal_vibrates_and_an_absurd_conductivity_is_no_verdict(folder: Path, tmp_path: Path) -> None:
     """A perfect crystal that is taken for a glass has modes that scatter with nothing: 1e10 W/(m K) and more."""
-    replace_in(folder / "case.toml", "temperature = 6000", "temperature = 1000")
+    replace_in(folder / "case.toml", "temperature = 5000", "temperature = 1000")
     replace_in(folder / "case.toml", "configurations = 2", "configurations = 2\nminima = 0")
     code, line, summary = compared(folder, tmp_path)
     assert summary["dynamics"]["motion"]["Si"]["motion"] == "vibrates"
     assert summary["verdict"]["verdict"] == "no verdict" and code == 1
     assert "cannot be compared at 1000 K" in line
-    if summary["verdict"]["lattice_classical"]["value"] > 1e5:
-        assert "conductivity of lattice dynamics possible" in summary["verdict"]["barred_by"]
+    assert "conductivity of lattice dynamics possible" in summary["verdict"]["barred_by"]
