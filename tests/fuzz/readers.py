@@ -18,7 +18,7 @@ from spring_crystal import primitive_cell, small_glass, springs
 
 from ldmd.force_constants.exchange import hiphive, kaldo, lammps, phono3py, phonopy, shengbte
 from ldmd.force_constants.exchange.any_format import Imported, read_any
-from ldmd.force_constants.exchange.constants import ForceConstants, of_supercell
+from ldmd.force_constants.exchange.constants import ForceConstants, of_supercell, second_blocks
 from ldmd.force_constants.exchange.supercell import Supercell, glass, repeated
 
 CASES = Path(__file__).resolve().parents[2] / "cases"
@@ -102,6 +102,16 @@ def _read_phono3py(folder: Path) -> Imported:
     return read_any(folder / "fc3.hdf5")
 
 
+def _write_parameters(folder: Path) -> None:
+    """A phonopy_params.yaml with force constants in it."""
+    phonopy.write_structure(_small(), folder / "phonopy_params.yaml")
+    blocks = second_blocks(_small_crystal(), full=True).reshape(-1, 9)
+    rows = [f"  - [ {', '.join(f'{value:.9f}' for value in block)} ]" for block in blocks]
+    lines = ["force_constants:", '  format: "full"', "  shape: [ 6, 6 ]", "  elements:", *rows, ""]
+    with (folder / "phonopy_params.yaml").open("a") as file:
+        file.write("\n".join(lines))
+
+
 def _forces_folder(folder: Path) -> None:
     """Forces of springs on the displaced supercells of phono3py itself: a cubic crystal of two atoms needs few."""
     import phono3py as program
@@ -131,6 +141,7 @@ EXCHANGE = (
         lambda folder: phonopy.write_structure(_small(), folder / "phonopy.yaml"),
         lambda folder: phonopy.read_structure(folder / "phonopy.yaml"),
     ),
+    Reader("phonopy-params", _write_parameters, lambda folder: phonopy.read(folder / "phonopy_params.yaml")),
     Reader(
         "phonopy-hdf5",
         lambda folder: phonopy.write_second(_small_crystal(), folder / "fc2.hdf5", compact=True),

@@ -409,3 +409,15 @@ def test_a_second_order_without_a_supercell_is_refused_for_what_it_is(
     with pytest.raises(InputError, match=reason):
         read_any(tmp_path / "FORCE_CONSTANTS_3RD")
     assert time.process_time() - start < 5.0
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e30])
+def test_a_number_that_no_material_has_is_found_in_an_array_of_any_shape(
+    tmp_path: Path, amorphous: ForceConstants, value: float
+) -> None:
+    kaldo.write_folder(amorphous, tmp_path)
+    values = np.load(tmp_path / "second.npy")  # (1, P, 3, copies, P, 3)
+    values[0, 4, 2, 0, 5, 1] = value
+    np.save(tmp_path / "second.npy", values)
+    with pytest.raises(InputError, match="as its element 0, 4, 2, 0, 5, 1; no force constant of second order"):
+        kaldo.read_folder(tmp_path, sign=1)

@@ -82,18 +82,17 @@ def believable(path: Path, values: np.ndarray, order: int) -> np.ndarray:
         place = tuple(int(index) for index in np.argwhere(wrong)[0])
         unit = f"eV/Angstrom^{order}"
         fix = f"no force constant of {name} order is larger than {largest:g} {unit}: mend the file or its units"
-        raise InputError("force constants", path, f"has {values[place]:g} {unit} {_place(place)}; {fix}")
+        raise InputError("force constants", path, f"has {values[place]:g} {unit} {_place(place, values.shape)}; {fix}")
     return values
 
 
-def _place(place: tuple[int, ...]) -> str:
+def _place(place: tuple[int, ...], shape: tuple[int, ...]) -> str:
     """Words for an element of an array: of atoms and directions where it has axes of both, else its number."""
     half = len(place) // 2
-    if len(place) not in (4, 6):
+    if shape[half:] != (3,) * half or len(place) != 2 * half:
         return f"as its element {', '.join(map(str, place))}"
-    return "of " + ", ".join(
-        f"atom {atom} {'xyz'[axis]}" for atom, axis in zip(place[:half], place[half:], strict=True)
-    )
+    pairs = [f"atom {atom} {'xyz'[axis]}" for atom, axis in zip(place[:half], place[half:], strict=True)]
+    return f"of {', '.join(pairs)}"
 
 
 def sound(path: Path, atoms: Atoms) -> Atoms:
