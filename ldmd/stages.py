@@ -33,17 +33,17 @@ LATTICE_STAGES = (*OF_PRIMITIVE, "modes", "residuals", "linewidths", "conductivi
 VERSIONS = {
     "modes": 1,
     "residuals": 1,
-    "linewidths": 3,
-    "conductivity": 2,
+    "linewidths": 3,  # 3: degenerate modes share the mean of their linewidths
+    "conductivity": 2,  # 2: pairs of modes without a channel carry no heat
     "dynamics": 1,
     "green-kubo": 1,
     "anharmonicity": 1,
-    "minima": 2,
-    "width-convergence": 2,
-    "self-consistent": 2,
-    "diagnosis": 5,
-    "mesh": 2,
-    "portrait": 2,
+    "minima": 2,  # 2: as for the linewidths
+    "width-convergence": 2,  # 2: as for the linewidths
+    "self-consistent": 2,  # 2: as for the linewidths
+    "diagnosis": 5,  # 5: as for the linewidths
+    "mesh": 2,  # 2: one description of every crystal, symmetry by mass, velocities averaged on zone faces
+    "portrait": 2,  # 2: as for the mesh, and layers
     "anharmonicity-by-temperature": 1,
 }
 BUILDS_ON: dict[str, tuple[str, ...]] = {
