@@ -38,17 +38,17 @@ WITHOUT_DYNAMICS = tuple(stage for stage in OF_FORCE_CONSTANTS if not stage.star
 VERSIONS = {
     "modes": 2,  # 2: masses that are not the standard ones count; results of 1 may be of other masses
     "residuals": 1,
-    "linewidths": 3,
-    "conductivity": 2,
+    "linewidths": 3,  # 3: degenerate modes share the mean of their linewidths
+    "conductivity": 2,  # 2: pairs of modes without a channel carry no heat
     "dynamics": 2,  # 2: as for the modes, and energies in the flux count from the mean of each species at rest
     "green-kubo": 2,  # 2: value at zero frequency of a smooth spectrum, with the slowest time of lattice dynamics
     "anharmonicity": 2,  # 2: how force constants are made counts; results of 1 may be of others
-    "minima": 2,
-    "width-convergence": 2,
-    "self-consistent": 2,
+    "minima": 2,  # 2: as for the linewidths
+    "width-convergence": 2,  # 2: as for the linewidths
+    "self-consistent": 2,  # 2: as for the linewidths
     "diagnosis": 6,  # 6: degenerate modes share the mean of their linewidths; every end of a potential may be a kink
-    "mesh": 3,  # 3: charges of files, sum rules on import, translations by eigenvector, symmetry knows masses
-    "portrait": 3,  # 3: as for the mesh
+    "mesh": 3,  # 3: one description of every crystal, symmetry by mass, charges and sum rules of files
+    "portrait": 3,  # 3: as for the mesh, and layers
     "anharmonicity-by-temperature": 2,  # 2: as for the anharmonicity
 }
 BUILDS_ON: dict[str, tuple[str, ...]] = {
