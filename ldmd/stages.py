@@ -167,10 +167,13 @@ def _slowest_time(problem: Problem) -> dict[str, Any]:
     """What the lifetimes depend on that the slowest time of the flux comes from, where the case gives none."""
     if problem.settings.green_kubo.slowest_ps is not None:
         return {}
-    crystal = problem.settings.crystal
-    constants = _force_constants(problem, "linewidths" if crystal is None else "mesh")
-    meshes = {} if crystal is None else {"crystal": crystal.model_dump(mode="json")}
-    return {"lifetimes": {**_scattering(problem.settings), **constants, **meshes}}
+    lattice, crystal = problem.settings.lattice, problem.settings.crystal
+    parts: dict[str, Any] = {"temperature": problem.settings.dynamics.temperature}
+    if crystal is None:
+        parts |= {"broadening": lattice.broadening, "width": lattice.width, **_precision(problem.settings)}
+    else:
+        parts |= {"smearing": crystal.smearing, "direct": crystal.direct, "isotopes": crystal.isotopes}
+    return {"lifetimes": {**parts, **_force_constants(problem, "linewidths" if crystal is None else "mesh")}}
 
 
 def _force_constants(problem: Problem, stage: str) -> dict[str, Any]:

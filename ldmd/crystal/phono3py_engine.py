@@ -23,6 +23,7 @@ import numpy as np
 from ase import Atoms
 
 from ldmd.cells import opposite
+from ldmd.crystal.description import WHOLE
 from ldmd.crystal.electrostatics import Electrostatics
 from ldmd.crystal.force_constants import CrystalForceConstants, dense_bytes, phono3py_of
 from ldmd.crystal.mesh import (
@@ -38,6 +39,7 @@ from ldmd.crystal.mesh import (
     transport,
 )
 from ldmd.errors import InputError
+from ldmd.force_constants.crystal_symmetry import operations_of
 from ldmd.force_constants.exchange.constants import ForceConstants, second_blocks, third_blocks
 from ldmd.force_constants.exchange.files import peer
 from ldmd.force_constants.exchange.kinds import from_phonopy, under_own_names
@@ -79,7 +81,30 @@ def conductivity(
     bands, widths = scattering(constants, settings, electrostatics, memory)
     direct = direct_solution(constants, settings, electrostatics, memory) if settings.direct else None
     checks = (*constants.checks, *mesh_checks(bands, widths))
-    return transport(bands, widths, f"phono3py {version('phono3py')}", settings.smearing, direct, checks)
+    found = transport(bands, widths, f"phono3py {version('phono3py')}", settings.smearing, direct, checks)
+    return found if settings.symmetry else _symmetric(found, constants.primitive)
+
+
+def _symmetric(found: MeshConductivity, primitive: Atoms) -> MeshConductivity:
+    """Tensors averaged over the rotations of the crystal that keep the mesh.
+
+    Without its symmetry, tetrahedra prefer one diagonal of a microcell to others that are equivalent.
+    """
+    cell, rotations = found.grid @ primitive.cell.array, operations_of(primitive, by_mass=True).rotations
+    turned = cell @ rotations.transpose(0, 2, 1) @ np.linalg.inv(cell)
+    kept = rotations[np.abs(turned - np.rint(turned)).max(axis=(1, 2)) < WHOLE]
+
+    def mean(tensor: np.ndarray) -> np.ndarray:
+        return np.asarray(np.einsum("gai,gbj,...ij->...ab", kept, kept, tensor, optimize=True) / len(kept))
+
+    direct = found.direct
+    return dataclasses.replace(
+        found,
+        relaxation_time=mean(found.relaxation_time),
+        interband=mean(found.interband),
+        degenerate=mean(found.degenerate),
+        direct=None if direct is None else dataclasses.replace(direct, kappa=mean(direct.kappa)),
+    )
 
 
 def right_handed(constants: CrystalForceConstants) -> CrystalForceConstants:
