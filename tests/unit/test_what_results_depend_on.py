@@ -169,7 +169,7 @@ def test_how_differences_are_made_counts_wherever_force_constants_go(folder: Pat
     assert different(problem(folder, base), problem(folder, changed(base, name, value)), GLASS) == expected
     assert different(problem(folder, BASE), problem(folder, changed(BASE, name, value)), GLASS) == NONE
     crystal = {**base, "crystal": CRYSTAL}
-    of_crystal = {"modes", "mesh", "portrait", "anharmonicity", "anharmonicity-by-temperature"}
+    of_crystal = {"modes", "mesh", "portrait", "green-kubo", "anharmonicity", "anharmonicity-by-temperature"}
     again = problem(folder, changed(crystal, name, value))
     assert different(problem(folder, crystal), again, CRYSTAL_STAGES) == of_crystal
 
@@ -193,7 +193,7 @@ def test_the_contents_of_a_born_file_count(folder: Path) -> None:
     before = digests(problem(folder, base), CRYSTAL_STAGES)
     (folder / "BORN").write_text("default value\n1 0 0 0 1 0 0 0 1\n")
     after = digests(problem(folder, base), CRYSTAL_STAGES)
-    assert {stage for stage in CRYSTAL_STAGES if before[stage] != after[stage]} == ON_MESHES
+    assert {stage for stage in CRYSTAL_STAGES if before[stage] != after[stage]} == {*ON_MESHES, "green-kubo"}
 
 
 def moved(atoms: Atoms) -> None:
