@@ -181,7 +181,7 @@ def analysed(runs: tuple[Trajectory, ...]) -> GreenKuboResult:
     """The Green-Kubo analysis of these runs."""
     fluxes = [run.potential_flux + run.kinetic_flux for run in runs]
     kelvin = float(np.mean([run.temperature.mean() for run in runs]))
-    return green_kubo(from_replicas(fluxes, runs[0].sampling_interval, kelvin, runs[0].volume))
+    return green_kubo(from_replicas(fluxes, runs[0].sampling_interval, kelvin, runs[0].volume), slowest_ps=0.3)
 
 
 def comparison(lattice: Conductivity, dynamics: GreenKuboResult) -> Comparison:
