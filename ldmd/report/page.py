@@ -194,6 +194,17 @@ def coordination_sentence(contents: ReportContents) -> str:
     return f"{'; '.join(parts)}."
 
 
+def _assumption(contents: ReportContents) -> str:
+    """What the interval of the dynamics rests on, and the one without, behind a comma."""
+    found = contents.green_kubo
+    if found is None:
+        return ""
+    if not found.slowest_given:
+        return f", from the run alone: nothing slower than {number(found.slowest, 2)} ps is seen"
+    alone = interval(found.run_alone_interval_95, found.run_alone.standard_error)
+    return f", if no heat flux decays more slowly than with {number(found.slowest, 2)} ps; {alone} from the run alone"
+
+
 def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
     comparison = contents.comparison
     assert comparison is not None
@@ -218,7 +229,7 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
         (
             "molecular dynamics",
             with_error(dynamics.value, dynamics.standard_error),
-            f"W/(m K), 95 % interval {bounds}",
+            f"W/(m K), 95 % interval {bounds}{_assumption(contents)}",
         ),
     )
     if comparison.verdict not in comparison_figures.COMPARED:
@@ -231,7 +242,7 @@ def _numbers(contents: ReportContents) -> tuple[tuple[str, str, str], ...]:
             f"{with_error(comparison.difference.value, comparison.difference.standard_error)} W/(m K), "
             "lattice minus "
             f"dynamics; tolerance {brief(comparison.tolerance_sigma)} σ; 95 % interval ± "
-            f"{number(100.0 * comparison.resolved, 2)} %, agreement means something up to "
+            f"{number(100.0 * comparison.resolved, 2)} % of the dynamics, to be resolved "
             f"{brief(100.0 * comparison.resolution)} %",
         ),
     )
