@@ -66,8 +66,8 @@ def require_conservative(problem: Problem) -> None:
     """
     for check in soundness_checks(problem):
         if not check.passed:
-            found = f"{check.value:.2g} {check.unit}, should be at most {check.threshold:.2g}"
-            raise InputError("potential", f"{check.name} {found}", check.advice)
+            fix = f"{check.unit} (at most {check.threshold:.2g}); {check.advice}"
+            raise InputError("potential", f"{check.name} {check.value:.2g}", fix)
 
 
 def measured(potential: ForcePotential, atoms: Atoms, seed: int = 1) -> np.ndarray:

@@ -25,8 +25,8 @@ from ldmd.subject import IMPORTED, Crystal, Material, Potential
 
 Statistics = Literal["bose-einstein", "classical"]
 Broadening = Literal["gaussian", "lorentzian", "self-consistent"]
-SMALLEST_STEP = 1e-5
-"""Angstrom. Differences of forces over less are rounding: 16 digits of some eV/Angstrom, twice divided by the step."""
+SMALLEST_STEP = 1e-9
+"""Angstrom. Small steps show what rounding does to force constants; with less than this nothing else is left."""
 LARGEST_STEP = 0.5
 """Angstrom. Atoms that far from their places feel something else than a minimum."""
 SHORTEST_PAIR = 0.5

@@ -162,16 +162,17 @@ def test_single_precision_has_a_best_step(scanned: Scan) -> None:
 def test_steps_along_modes_meet_the_exact_contraction(silicon: Silicon) -> None:
     """Two Hessians per mode and step, no third order: the linewidth to 1e-6, and the square of the step."""
     modes, atoms = silicon.modes, silicon.atoms
-    chosen = np.flatnonzero(modes.vibrating)[:2]
+    lowest = np.flatnonzero(modes.vibrating)
+    chosen = lowest[modes.frequencies[lowest] < modes.frequencies[lowest[0]] + 1e-4]  # all that are degenerate
     steps = (0.003, 0.01, 0.03)
     reach = largest_displacement(modes.displacements[:, chosen], max(steps))
     low = LowModes(modes, [300.0], ["classical"], KERNEL)
     hessian = hessian_of(silicon.potential, atoms, reach)
     found = scan_steps(hessian, atoms.positions, chosen, low, steps, silicon.third)
     np.testing.assert_allclose(found.slope, 2.0, atol=0.05)
-    expected = linewidths(silicon.third, modes, [300.0], ["classical"], KERNEL, lowest=5).gamma[0, 0, chosen]
-    np.testing.assert_allclose(found.gamma_exact[:, 0, 0], expected, rtol=1e-10)
-    np.testing.assert_allclose(found.gamma_extrapolated[:, 0, 0], expected, rtol=1e-5)
+    expected = linewidths(silicon.third, modes, [300.0], ["classical"], KERNEL, lowest=len(chosen) + 3).gamma[0, 0]
+    np.testing.assert_allclose(expected[chosen], found.gamma_exact[:, 0, 0].mean(), rtol=1e-10)
+    np.testing.assert_allclose(found.gamma_extrapolated, found.gamma_exact, rtol=1e-5)
 
 
 @dataclasses.dataclass(frozen=True)

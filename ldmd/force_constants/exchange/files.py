@@ -151,3 +151,17 @@ def peer(module: str, package: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise InputError("installed packages", f"no {package}", f"install it: pip install {package}") from error
+
+
+def atoms_of_rows(file: h5py.File, path: Path, count: int) -> np.ndarray:
+    """The dataset ``p2s_map``: the atom (of ``count``) of each row of compact force constants.
+
+    Raises
+    ------
+    InputError
+        Where it is no list of atoms.
+    """
+    rows = array_of(file, "p2s_map", path)
+    if rows.ndim != 1 or not len(rows):
+        raise InputError("p2s_map", rows.tolist(), f"{path} needs a list of atoms there")
+    return whole(path, rows, "an atom in p2s_map", 0, count - 1)

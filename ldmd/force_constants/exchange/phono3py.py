@@ -14,7 +14,7 @@ import numpy as np
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange import phonopy
 from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, third_blocks
-from ldmd.force_constants.exchange.files import array_of, believable, peer, require_file, whole
+from ldmd.force_constants.exchange.files import array_of, atoms_of_rows, believable, peer, require_file
 from ldmd.force_constants.exchange.kinds import from_phonopy, to_phonopy
 from ldmd.force_constants.exchange.supercell import Supercell, matched
 from ldmd.foreign import foreign_parser, reading
@@ -113,13 +113,12 @@ def read_third(path: Path, supercell: Supercell) -> ForceConstants:
         blocks = believable(path, array_of(file, "fc3", path), 3)
         rows = np.sort(supercell.home)
         if "p2s_map" in file:
-            rows = array_of(file, "p2s_map", path).ravel()
+            rows = atoms_of_rows(file, path, count)
     if blocks.ndim != 6 or blocks.shape[1:] != (count, count, 3, 3, 3) or not len(blocks):
         fix = f"{path} has {blocks.shape}, not (rows, {count}, {count}, 3, 3, 3)"
         raise InputError("force constants", f"a supercell of {count} atoms", fix)
     if len(blocks) == count:
         rows = np.arange(count)
-    rows = whole(path, rows, "an atom in p2s_map", 0, count - 1)
     if len(rows) != len(blocks):
         raise InputError("p2s_map", rows[:20].tolist(), f"{path} has {len(blocks)} rows")
     return from_blocks(supercell, rows, third=blocks)

@@ -22,7 +22,7 @@ from scipy import constants as physical
 
 from ldmd.errors import InputError
 from ldmd.force_constants.exchange.constants import ForceConstants, from_blocks, second_blocks
-from ldmd.force_constants.exchange.files import array_of, believable, require_file, rows_of, sound, whole
+from ldmd.force_constants.exchange.files import array_of, atoms_of_rows, believable, require_file, rows_of, sound, whole
 from ldmd.force_constants.exchange.kinds import split_names
 from ldmd.force_constants.exchange.supercell import Supercell, matched, repeated
 from ldmd.foreign import foreign_parser
@@ -244,7 +244,7 @@ def _hdf5(path: Path, count: int) -> tuple[np.ndarray, np.ndarray | None, str | 
         if len(names) != 1:
             fix = f"needs one dataset 'force_constants' or 'fc2'; it has {', '.join(file)}"
             raise InputError("force constants", path, fix)
-        rows = array_of(file, "p2s_map", path).ravel() if "p2s_map" in file else None
+        rows = atoms_of_rows(file, path, count) if "p2s_map" in file else None
         return array_of(file, names[0], path), rows, _unit_in(file)
 
 
