@@ -78,7 +78,7 @@ def displaced(atoms: Atoms, potential: NepPotential) -> Displaced:
     numbers = np.random.default_rng(5)
     atoms.positions += 0.005 * numbers.uniform(-1.0, 1.0, size=atoms.positions.shape)
     lengths = neighbour_list("d", atoms, potential.model.pair_cutoffs.max() + 1.0)
-    for cutoff in np.unique(potential.model.cutoffs):
+    for cutoff in np.unique(potential.model.pair_cutoffs):
         assert np.abs(lengths - cutoff).min() > 4.0 * np.sqrt(3.0) * STEP, "a shell of neighbours is at a cutoff"
     direction = numbers.uniform(-1.0, 1.0, size=atoms.positions.shape)
     graph = neighbour_graph(atoms, potential.species, potential.switching)
