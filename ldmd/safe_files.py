@@ -104,59 +104,24 @@ def open_hdf5(path: Path, most_bytes: float = LARGEST_HDF5) -> Iterator[h5py.Fil
         yield file
 
 
-def numbers_in(file: h5py.File, name: str) -> np.ndarray:
-    """The real, finite numbers of a dataset, as floats.
-
-    Raises
-    ------
-    InputError
-        Where there is no such dataset, or it holds something else.
-    """
-    values = _values(file, name)
-    if values.dtype.kind not in "fiu":
-        raise InputError("HDF5 file", file.filename, f"has no real numbers in {name!r} but {values.dtype}")
-    found = np.asarray(values, dtype=float)
-    if not np.isfinite(found).all():
-        raise InputError("HDF5 file", file.filename, f"has numbers in {name!r} that are not finite")
-    return found
-
-
-def whole_numbers_in(file: h5py.File, name: str) -> np.ndarray:
-    """A list of whole numbers (n,).
-
-    Raises
-    ------
-    InputError
-        As ``numbers_in``.
-    """
-    values = _values(file, name)
-    if values.dtype.kind not in "iu" or values.ndim != 1:
-        raise InputError("HDF5 file", file.filename, f"has no list of whole numbers in {name!r}")
-    return np.asarray(values, dtype=int)
-
-
 def text_in(file: h5py.File, name: str) -> str:
     """A text, alone or the first of a list.
 
     Raises
     ------
     InputError
-        As ``numbers_in``.
+        Where there is no such dataset, or it holds something else.
     """
-    values = _values(file, name).ravel()
+    dataset = file.get(name)
+    if not hasattr(dataset, "dtype"):
+        raise InputError("HDF5 file", file.filename, f"needs a dataset {name!r}")
+    values = np.asarray(dataset[()]).ravel()
     first = values[0] if values.size else None
     if isinstance(first, bytes):
         return first.decode("utf-8", errors="replace")
     if not isinstance(first, str):
         raise InputError("HDF5 file", file.filename, f"has no text in {name!r}")
     return first
-
-
-def _values(file: h5py.File, name: str) -> np.ndarray:
-    dataset = file.get(name)
-    if not hasattr(dataset, "dtype"):
-        raise InputError("HDF5 file", file.filename, f"needs a dataset {name!r}")
-    return np.asarray(dataset[()])
 
 
 @functools.lru_cache(maxsize=64)
