@@ -101,7 +101,8 @@ def inspect_structure(atoms: Atoms, potential: Potential | None, crystal: bool =
               "the curvature of the potential jumps there: choose a structure (or a potential) without such pairs"),
         Check(COORDINATION_CHECK, unusual_share(atoms, neighbours), "<=", 0.01, "share of atoms",
               "coordination defects: anneal longer, or build a continuous random network"),
-        Check(PRESSURE_CHECK, abs(state.pressure), "<=", LARGEST_PRESSURE, "GPa", "relax the volume too, or mean it"),
+        Check(PRESSURE_CHECK, abs(state.pressure), "<=", LARGEST_PRESSURE, "GPa",
+              "relax the volume too (ldmd relax --volume), unless this pressure is meant"),
     )  # fmt: skip
     if math.isnan(state.pressure):  # the potential knows no stress
         checks = tuple(check for check in checks if check.name != PRESSURE_CHECK)

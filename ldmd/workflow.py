@@ -45,6 +45,9 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+SHORTEST_OF_LATTICE = 0.5
+"""A slowest time of the case over that of lattice dynamics: linewidths of third order were found up to half of those of
+the dynamics."""
 FEW_MODES = 0.01
 """Share of the modes whose heat may be missing."""
 
@@ -398,7 +401,7 @@ def _compare(
         problem.settings.compare.tolerance_sigma,
         0.0 if minima is None else minima.spread,
         _lattice_checks(problem, lattice),
-        **dynamics_side(problem, trajectories, green_kubo, motion),
+        **dynamics_side(problem, trajectories, green_kubo, motion, lattice.slowest_time(temperature)),
     )
 
 
@@ -407,14 +410,17 @@ def dynamics_side(
     trajectories: tuple[Trajectory, ...],
     green_kubo: GreenKuboResult,
     motion: Diffusion | None,
+    slowest: float | None,
 ) -> dict[str, Any]:
     """What a comparison must know of the dynamics besides its value: keyword arguments of ``compare``."""
     from ldmd.comparison import RunLength
     from ldmd.dynamics.trajectory import dynamics_checks
 
     settings = problem.settings
+    given = settings.green_kubo.slowest_ps
     return {
         "dynamics_checks": (
+            *(() if given is None or slowest is None else (_slow_enough(given, slowest),)),
             *dynamics_checks(trajectories, settings.dynamics.temperature),
             *green_kubo.running.checks,
         ),
@@ -423,6 +429,21 @@ def dynamics_side(
         "diffusion": motion,
         "quick": problem.quick,
     }
+
+
+def _slow_enough(given: float, slowest: float) -> Check:
+    """Whether a slowest time of the case (ps) is not far below that of lattice dynamics."""
+    from ldmd.results import Check
+
+    return Check(
+        "slowest time given over that of lattice dynamics",
+        given / slowest,
+        ">=",
+        SHORTEST_OF_LATTICE,
+        "1",
+        f"In lattice dynamics modes that carry heat live for {slowest:.3g} ps: leave green_kubo.slowest_ps out, or "
+        "give a time of that order.",
+    )
 
 
 def imaginary_check(modes: Modes) -> Check:

@@ -265,6 +265,12 @@ def _boltzmann(
     return [(temperature, (tensors[t], modes[t])) for t, temperature in enumerate(temperatures)]
 
 
+def _strength_bytes(constants: CrystalForceConstants, settings: MeshSettings) -> float:
+    """Bytes of the strengths of all pairs of wave vectors that meet one, for all triples of bands."""
+    vectors = abs(round(float(np.linalg.det(settings.matrix))))
+    return 8.0 * (vectors + 1) / 2.0 * (3.0 * len(constants.primitive)) ** 3
+
+
 def _prepared(
     constants: CrystalForceConstants, settings: MeshSettings, electrostatics: Electrostatics | None, memory: float
 ) -> Any:
@@ -274,6 +280,13 @@ def _prepared(
         count = len(constants.third.supercell.atoms)
         fix = f"phono3py's dense third order would need {1e-9 * needed:.1f} GB; take a smaller supercell or more memory"
         raise InputError("supercell", f"{count} atoms", fix)
+    strengths = _strength_bytes(constants, settings)
+    if strengths > memory:
+        fix = (
+            f"phono3py would need {1e-9 * strengths:.0f} GB for the {3 * len(constants.primitive)} bands of this cell; "
+            "take a coarser mesh or a smaller cell (a disordered solid needs no [crystal] section)"
+        )
+        raise InputError("crystal.mesh", settings.grid, fix)
     third, second = constants.third, constants.second
     same = second.supercell is third.supercell
     program = phono3py_of(

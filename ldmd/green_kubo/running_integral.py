@@ -237,7 +237,7 @@ def _deviation(windows: np.ndarray, samples: np.ndarray, inside: np.ndarray) -> 
 def _long_enough(latest: float, earliest: float) -> Check:
     """Whether the integral reaches times at which the slowest part has decayed."""
     return Check(
-        "running integral reaches beyond the slowest time",
+        "running integral reaches beyond three times the slowest time",
         latest / earliest,
         ">=",
         1.0,

@@ -125,10 +125,10 @@ class ZeroFrequency:
             *((long_enough,) if long_enough is not None else ()),
             Check(
                 f"fall of the spectrum over its {RESOLVED_BINS} lowest frequencies",
-                self.fall,
+                math.exp(self.fall),
                 "<=",
-                math.log(2.0),
-                "ln S",
+                2.0,
+                "times",
                 "The flux decays as slowly as the run is long: lengthen the run until its spectrum is level at the "
                 "lowest frequencies.",
             ),

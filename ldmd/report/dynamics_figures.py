@@ -135,10 +135,11 @@ def assumption(result: GreenKuboResult) -> str:
             f"{slowest}, 1/{number(result.duration / result.slowest, 2)} of the run; that is why it is wide."
         )
     return (
-        "It assumes that no part of the flux that matters decays more slowly than with a time of "
-        f"{slowest}, as lattice dynamics or the case says. From the run alone, assuming only that this time is below "
-        f"{number(result.duration / RUN_OVER_SLOWEST)} ps, the interval is {low} to {high} {UNIT} (circle); "
-        f"{count(result.replicas_alone, 'replica')} of this length would make it as narrow without the assumption."
+        f"It assumes that no part of the flux that matters decays more slowly than with a time of {slowest} "
+        "(green_kubo.slowest_ps of the case, or without it from lifetimes of lattice dynamics). From the run alone, "
+        f"assuming only that this time is below {number(result.duration / RUN_OVER_SLOWEST)} ps, the interval is {low} "
+        f"to {high} {UNIT} (circle); {count(result.replicas_alone, 'replica')} of this length would make it as narrow "
+        "without the assumption."
     )
 
 

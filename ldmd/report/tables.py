@@ -362,6 +362,8 @@ def values_table(comparison: Comparison) -> Table:
         bounds = (
             comparison.dynamics_interval_95
             if estimate is comparison.dynamics
+            else comparison.difference_interval_95
+            if estimate is comparison.difference
             else _normal(estimate.value, estimate.standard_error)
         )
         rows.append(

@@ -321,6 +321,9 @@ def test_memory_is_bounded(stillinger_weber: CrystalForceConstants) -> None:
     settings = MeshSettings(grid=(3, 3, 3), temperatures=(300.0,), direct=True)
     with pytest.raises(InputError, match="GB"):
         phono3py_engine.conductivity(stillinger_weber, settings, memory=1e5)
+    many = MeshSettings(grid=(300, 300, 300), temperatures=(300.0,))
+    with pytest.raises(InputError, match=r"crystal.mesh = .*phono3py would need 23 GB for the 6 bands"):
+        phono3py_engine.conductivity(stillinger_weber, many)
     with pytest.raises(InputError, match="direct solution"):
         phono3py_engine.direct_solution(
             stillinger_weber, MeshSettings(grid=(15, 15, 15), temperatures=(300.0,)), memory=1.2e7

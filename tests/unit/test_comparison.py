@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 import report_fixture
@@ -209,3 +210,19 @@ def test_a_jax_that_computes_wrong_numbers_is_refused(monkeypatch: pytest.Monkey
         numerics.require_sound_jax()
     assert caught.value.field == "jaxlib"
     numerics.require_sound_jax.cache_clear()
+
+
+def test_the_interval_of_the_difference_is_as_lopsided_as_that_of_the_dynamics() -> None:
+    dynamics, interval = Estimate(1.5, 0.9, "W/(m K)"), (0.5, 4.5)
+    found = compare(300.0, 1.0, 0.9, dynamics, interval, 2.0)
+    assert found.difference_interval_95 == pytest.approx((-3.5, 0.5))
+    spread = compare(300.0, 1.0, 0.9, dynamics, interval, 2.0, lattice_error=1.0)
+    assert spread.difference_interval_95 == pytest.approx((-0.5 - math.hypot(3.0, Z_95), -0.5 + math.hypot(1.0, Z_95)))
+
+
+def test_a_slowest_time_far_below_the_lifetimes_of_lattice_dynamics_fails() -> None:
+    from ldmd.workflow import _slow_enough
+
+    assert not _slow_enough(0.2, 31.5).passed
+    assert _slow_enough(20.0, 31.5).passed and _slow_enough(60.0, 31.5).passed
+    assert "live for 31.5 ps" in _slow_enough(0.2, 31.5).advice
