@@ -111,12 +111,10 @@ def read_third(path: Path, supercell: Supercell) -> ForceConstants:
         if "fc3" not in file:
             raise InputError("force constants", path, f"needs a dataset 'fc3'; it has {', '.join(file)}")
         blocks = believable(path, array_of(file, "fc3", path), 3)
-        rows = np.sort(supercell.home)
-        if "p2s_map" in file:
-            rows = atoms_of_rows(file, path, count)
-    if blocks.ndim != 6 or blocks.shape[1:] != (count, count, 3, 3, 3) or not len(blocks):
-        fix = f"{path} has {blocks.shape}, not (rows, {count}, {count}, 3, 3, 3)"
-        raise InputError("force constants", f"a supercell of {count} atoms", fix)
+        if blocks.ndim != 6 or blocks.shape[1:] != (count, count, 3, 3, 3) or not len(blocks):
+            fix = f"{path} has {blocks.shape}, not (rows, {count}, {count}, 3, 3, 3)"
+            raise InputError("force constants", f"a supercell of {count} atoms", fix)
+        rows = atoms_of_rows(file, path, count) if "p2s_map" in file else np.sort(supercell.home)
     if len(blocks) == count:
         rows = np.arange(count)
     if len(rows) != len(blocks):
