@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -142,16 +143,8 @@ def green_kubo(
     headline = smooth if smooth.slow_enough else alone
     scale = 0.5 * conductivity_scale(series.temperature, series.volume)
     axes, axes_error = _axes(series, None if headline is alone else slowest_ps, scale)
-    choice = choose_cutoff(series)
-    cutoff = choice.cutoff if cutoff_thz is None else cutoff_thz
-    spectrum = power_spectrum(series, cutoff)
-    estimates = [cepstral_conductivity(spectrum, series.temperature, series.volume, f) for f in factors]
-    if scan_cutoffs_thz is None:
-        scan_cutoffs_thz = default_cutoffs(series, spectrum.cutoff).tolist()
-    scans = [scan_cutoff(series, scan_cutoffs_thz, factor) for factor in factors]
     running = running_integral(series, longest_time, slowest_ps if headline.slowest == slowest_ps else None)
     raw_frequencies, raw_density = display_spectrum(series)
-    main = estimates[-1]
     value, error = scale * headline.value, scale * headline.value * headline.relative_error
     agreement = (value - running.estimate.value) / math.hypot(error, running.estimate.standard_error)
     checks = (
@@ -161,7 +154,6 @@ def green_kubo(
         sampling_check(series),
         _agreement_check(agreement),
     )
-    curve = min(len(main.cumulative), max(40, 2 * max(e.number_of_coefficients for e in estimates)))
     return GreenKuboResult(
         conductivity=Estimate(value, error, "W/(m K)", headline.relative_error**-2, checks),
         interval_95=_scaled(headline.interval_95, scale),
@@ -170,7 +162,6 @@ def green_kubo(
         corner=headline.corner,
         run_alone=Estimate(scale * alone.value, scale * alone.value * alone.relative_error, "W/(m K)"),
         run_alone_interval_95=_scaled(alone.interval_95, scale),
-        cepstral=_cepstral(main, (*main.checks, choice.check, scans[-1].check(spectrum.cutoff))),
         running=running.estimate,
         agreement_sigma=agreement,
         temperature=series.temperature,
@@ -179,39 +170,60 @@ def green_kubo(
         timestep=series.timestep,
         replicas=series.replicas,
         currents=series.currents,
-        degrees_of_freedom=spectrum.degrees_of_freedom,
-        skip=spectrum.skip,
-        cutoff=spectrum.cutoff,
-        cutoff_automatic=cutoff_thz is None,
-        half_width=choice.half_width,
+        degrees_of_freedom=whole.degrees_of_freedom,
         plateau_start=running.plateau_start,
-        aic_minimum=main.aic_minimum,
         raw_frequencies=raw_frequencies,
         raw_density=raw_density,
         smooth_frequencies=headline.frequencies,
         smooth_density=headline.density,
         smooth_fit=headline.fit,
-        frequencies=spectrum.frequencies,
-        density=spectrum.density,
-        factors=np.array(factors, dtype=float),
-        fit=np.array([estimate.fit for estimate in estimates]),
-        kappa=np.array([estimate.value for estimate in estimates]),
-        kappa_error=np.array([estimate.standard_error for estimate in estimates]),
-        kappa_interval_95=np.array([estimate.interval_95 for estimate in estimates]),
-        coefficients_kept=np.array([estimate.number_of_coefficients for estimate in estimates]),
-        coefficient_count=np.arange(1, curve + 1),
-        coefficient_kappa=main.cumulative[:curve],
-        coefficient_kappa_error=main.cumulative_error[:curve],
-        scan_cutoffs=scans[0].cutoffs,
-        scan_kappa=np.array([scan.conductivity for scan in scans]),
-        scan_kappa_error=np.array([scan.standard_error for scan in scans]),
         axis_kappa=axes,
         axis_kappa_error=axes_error,
         time=running.times,
         running_kappa=running.conductivity,
         running_kappa_error=running.standard_error,
         correlation=running.correlation,
+        **_cepstral_part(series, cutoff_thz, factors, scan_cutoffs_thz),
     )
+
+
+def _cepstral_part(
+    series: FluxSeries,
+    cutoff_thz: float | None,
+    factors: Sequence[float],
+    scan_cutoffs_thz: Sequence[float] | None,
+) -> dict[str, Any]:
+    """What cepstral analysis says of the flux, as fields of ``GreenKuboResult``; the headline does not rest on it."""
+    choice = choose_cutoff(series)
+    spectrum = power_spectrum(series, choice.cutoff if cutoff_thz is None else cutoff_thz)
+    estimates = [cepstral_conductivity(spectrum, series.temperature, series.volume, f) for f in factors]
+    if scan_cutoffs_thz is None:
+        scan_cutoffs_thz = default_cutoffs(series, spectrum.cutoff).tolist()
+    scans = [scan_cutoff(series, scan_cutoffs_thz, factor) for factor in factors]
+    main = estimates[-1]
+    curve = min(len(main.cumulative), max(40, 2 * max(e.number_of_coefficients for e in estimates)))
+    return {
+        "cepstral": _cepstral(main, (*main.checks, choice.check, scans[-1].check(spectrum.cutoff))),
+        "skip": spectrum.skip,
+        "cutoff": spectrum.cutoff,
+        "cutoff_automatic": cutoff_thz is None,
+        "half_width": choice.half_width,
+        "aic_minimum": main.aic_minimum,
+        "frequencies": spectrum.frequencies,
+        "density": spectrum.density,
+        "factors": np.array(factors, dtype=float),
+        "fit": np.array([estimate.fit for estimate in estimates]),
+        "kappa": np.array([estimate.value for estimate in estimates]),
+        "kappa_error": np.array([estimate.standard_error for estimate in estimates]),
+        "kappa_interval_95": np.array([estimate.interval_95 for estimate in estimates]),
+        "coefficients_kept": np.array([estimate.number_of_coefficients for estimate in estimates]),
+        "coefficient_count": np.arange(1, curve + 1),
+        "coefficient_kappa": main.cumulative[:curve],
+        "coefficient_kappa_error": main.cumulative_error[:curve],
+        "scan_cutoffs": scans[0].cutoffs,
+        "scan_kappa": np.array([scan.conductivity for scan in scans]),
+        "scan_kappa_error": np.array([scan.standard_error for scan in scans]),
+    }
 
 
 def _scaled(interval: tuple[float, float], scale: float) -> tuple[float, float]:
